@@ -1,0 +1,1 @@
+"""Values, kinematics, configuration and motion core. Imports numpy and yaml only."""

@@ -1,0 +1,72 @@
+"""Limits of the two arms, as published by Franka Robotics.
+
+Source: Franka documentation, "Robot and interface specifications"
+(https://frankarobotics.github.io/docs/robot_specifications.html). Values are per joint, joint 1
+first. These are the robot's own limits; working limits are a share of them.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class RobotType(StrEnum):
+    """The arms that this project drives. FER is the Franka Emika Robot, known as Panda."""
+
+    FER = "fer"
+    FR3 = "fr3"
+
+
+# eq=False: comparing arrays yields arrays.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class JointLimits:
+    """Limits of each joint, all arrays of shape (7,).
+
+    Attributes:
+        lower: Smallest joint position [rad].
+        upper: Largest joint position [rad].
+        velocity: Largest speed [rad/s].
+        acceleration: Largest acceleration [rad/s2].
+        jerk: Largest jerk [rad/s3].
+    """
+
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    velocity: NDArray[np.float64]
+    acceleration: NDArray[np.float64]
+    jerk: NDArray[np.float64]
+
+
+FER_JOINT_LIMITS = JointLimits(
+    lower=np.array([-2.8973, -1.7628, -2.8973, -3.0718, -2.8973, -0.0175, -2.8973]),
+    upper=np.array([2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973]),
+    velocity=np.array([2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61]),
+    acceleration=np.array([15.0, 7.5, 10.0, 12.5, 15.0, 20.0, 20.0]),
+    jerk=np.array([7500.0, 3750.0, 5000.0, 6250.0, 7500.0, 10000.0, 10000.0]),
+)
+
+# The rectangular velocity limits: the true ones depend on the joint position and are never lower.
+FR3_JOINT_LIMITS = JointLimits(
+    lower=np.array([-2.7437, -1.7837, -2.9007, -3.0421, -2.8065, 0.5445, -3.0159]),
+    upper=np.array([2.7437, 1.7837, 2.9007, -0.1518, 2.8065, 4.5169, 3.0159]),
+    velocity=np.array([2.0, 1.0, 1.5, 1.25, 3.0, 1.5, 3.0]),
+    acceleration=np.full(7, 10.0),
+    jerk=np.full(7, 5000.0),
+)
+
+
+def joint_limits(robot_type: RobotType) -> JointLimits:
+    """Return the published limits of an arm."""
+    return FER_JOINT_LIMITS if robot_type is RobotType.FER else FR3_JOINT_LIMITS
+
+
+# A posture or a demonstration inside these limits is legal on both arms.
+SHARED_JOINT_LIMITS = JointLimits(
+    lower=np.maximum(FER_JOINT_LIMITS.lower, FR3_JOINT_LIMITS.lower),
+    upper=np.minimum(FER_JOINT_LIMITS.upper, FR3_JOINT_LIMITS.upper),
+    velocity=np.minimum(FER_JOINT_LIMITS.velocity, FR3_JOINT_LIMITS.velocity),
+    acceleration=np.minimum(FER_JOINT_LIMITS.acceleration, FR3_JOINT_LIMITS.acceleration),
+    jerk=np.minimum(FER_JOINT_LIMITS.jerk, FR3_JOINT_LIMITS.jerk),
+)
