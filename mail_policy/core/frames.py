@@ -21,11 +21,12 @@ def rotation_from_vector(vector: Array) -> Array:
     if angle_rad < 1e-12:
         return np.eye(3) + skew(vector)
     axis_skew = skew(vector / angle_rad)
-    return (
+    rotation: Array = (
         np.eye(3)
         + np.sin(angle_rad) * axis_skew
         + (1.0 - np.cos(angle_rad)) * axis_skew @ axis_skew
     )
+    return rotation
 
 
 def quaternion_from_rotation(rotation: Array) -> Array:
@@ -75,7 +76,8 @@ def vector_from_rotation(rotation: Array) -> Array:
     if sine < 1e-12:
         return 2.0 * quaternion_xyzw[:3]
     angle_rad = 2.0 * np.arctan2(sine, quaternion_xyzw[3])
-    return quaternion_xyzw[:3] * (angle_rad / sine)
+    vector: Array = quaternion_xyzw[:3] * (angle_rad / sine)
+    return vector
 
 
 def make_transform(rotation: Array, translation: Array) -> Array:
