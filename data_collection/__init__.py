@@ -1,0 +1,1 @@
+"""The episode format, defined once: writer, reader, check, repair, reports, command line."""
