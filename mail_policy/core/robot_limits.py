@@ -70,3 +70,44 @@ SHARED_JOINT_LIMITS = JointLimits(
     acceleration=np.minimum(FER_JOINT_LIMITS.acceleration, FR3_JOINT_LIMITS.acceleration),
     jerk=np.minimum(FER_JOINT_LIMITS.jerk, FR3_JOINT_LIMITS.jerk),
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LimitShares:
+    """Which share of the robot's own limits may be used. Shares can only tighten.
+
+    Attributes:
+        velocity: Share of the joint velocity limits.
+        acceleration: Share of the joint acceleration limits.
+        jerk: Share of the joint jerk limits.
+        position_margin_rad: Distance kept from the joint position limits [rad].
+    """
+
+    velocity: float = 0.5
+    acceleration: float = 0.5
+    jerk: float = 0.1
+    position_margin_rad: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Refuse shares that would loosen a limit or forbid all motion."""
+        for name in ("velocity", "acceleration", "jerk"):
+            if not 0.0 < getattr(self, name) <= 1.0:
+                raise ValueError(
+                    f"{name} must be a share in (0, 1], got {getattr(self, name)}; "
+                    "the robot's own limits cannot be exceeded"
+                )
+        if not 0.0 <= self.position_margin_rad <= 0.5:
+            raise ValueError(
+                f"position_margin_rad must be in [0, 0.5] rad, got {self.position_margin_rad}"
+            )
+
+
+def tightened(limits: JointLimits, shares: LimitShares) -> JointLimits:
+    """Return working limits: a share of the robot's limits, inside its position limits."""
+    return JointLimits(
+        lower=limits.lower + shares.position_margin_rad,
+        upper=limits.upper - shares.position_margin_rad,
+        velocity=limits.velocity * shares.velocity,
+        acceleration=limits.acceleration * shares.acceleration,
+        jerk=limits.jerk * shares.jerk,
+    )

@@ -1,0 +1,194 @@
+"""Makes the set-points: follows a path in time, brakes on demand, filters, checks."""
+
+from collections import deque
+
+import numpy as np
+
+from mail_policy.core.frames import Array
+from mail_policy.core.motion.admission import Rejection
+from mail_policy.core.motion.checker import SetPointChecker
+from mail_policy.core.motion.chunk_planner import Anchor
+from mail_policy.core.motion.config import MotionConfig
+from mail_policy.core.motion.geometry import arm_points
+from mail_policy.core.motion.limits_filter import JointMotion, LimitsFilter
+from mail_policy.core.motion.speed_profile import SpeedProfile
+from mail_policy.core.motion.splice import join_distance, splice
+from mail_policy.core.motion.trajectory import HermitePath
+from mail_policy.core.robot_limits import JointLimits
+from mail_policy.core.types import JointSetPoint
+
+HISTORY_S = 1.6
+# A running path whose join is closer than this is replaced at rest without a blend [rad].
+_SAME_PLACE_RAD = 0.002
+_CREEP_RATE = 0.02
+_BRAKING_SLOPE_GAIN = 1.4
+# The reference waits for the arm when the filter lags behind by more than this [rad].
+_LAG_START_RAD, _LAG_FULL_RAD = 0.01, 0.04
+_LOST_TICKS = 20
+
+
+class SetPointGenerator:
+    """The moving part of the motion core.
+
+    Args:
+        config: Settings of the motion core.
+        limits: Working limits of the joints.
+    """
+
+    def __init__(self, config: MotionConfig, limits: JointLimits) -> None:
+        self._config = config
+        self._limits = limits
+        self._filter = LimitsFilter(limits, config.envelope, config.tick_s)
+        self._checker = SetPointChecker(limits, config.envelope, config.tick_s)
+        self._history: deque[tuple[float, float, Array]] = deque(
+            maxlen=round(HISTORY_S / config.tick_s)
+        )
+        self._path: HermitePath | None = None
+        self._profile: SpeedProfile | None = None
+        self.start_at(0.5 * (limits.lower + limits.upper))
+
+    def start_at(self, positions: Array) -> None:
+        """Forget everything and hold joint positions [rad]."""
+        self._filter.reset(positions)
+        self._checker.reset(positions)
+        self._reference = self._filter.state
+        self._history.clear()
+        self._path = self._profile = None
+        self._rate = 0.0
+        self._braking = False
+        self.progress_s = 0.0
+        self.blocked_ticks = 0
+
+    @property
+    def set_point(self) -> JointSetPoint:
+        """The newest set-point."""
+        return self._filter.set_point()
+
+    @property
+    def current(self) -> Anchor:
+        """Where the reference is now."""
+        return Anchor(self.progress_s, self._reference.positions)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether the arm stands and has nothing left to follow."""
+        state = self._filter.state
+        slow = np.abs(state.velocities).max() < 2e-3 and np.abs(state.accelerations).max() < 0.1
+        return self._path is None and bool(slow)
+
+    @property
+    def has_path(self) -> bool:
+        """Whether there is something left to follow."""
+        return self._path is not None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a limit has kept the arm from its reference for a while."""
+        return self.blocked_ticks > _LOST_TICKS and self._lag_factor() < 0.5
+
+    def anchor_at(self, time_s: float) -> Anchor | None:
+        """Return where the reference was at a time [s]; None if that is not remembered."""
+        if not self._history or time_s < self._history[0][0] - self._config.tick_s:
+            return None
+        later = self._history[-1]
+        for entry in reversed(self._history):
+            if entry[0] <= time_s:
+                span_s = later[0] - entry[0]
+                share = min(1.0, (time_s - entry[0]) / span_s) if span_s > 0.0 else 0.0
+                return Anchor(
+                    entry[1] + share * (later[1] - entry[1]),
+                    entry[2] + share * (later[2] - entry[2]),
+                )
+            later = entry
+        return Anchor(later[1], later[2])
+
+    def join_rejection(self, path: HermitePath) -> Rejection | None:
+        """Return why a path may not follow the running one, None if it may."""
+        config = self._config.admission
+        running = self._running()
+        gap_rad = join_distance(running, path, self.progress_s)
+        if gap_rad > config.max_join_rad:
+            detail = f"joint gap {gap_rad:.3f} rad, limit is {config.max_join_rad} rad"
+            return Rejection("join", detail)
+        here, there = (arm_points(p.at(self.progress_s).positions)[0] for p in (running, path))
+        gap_m = float(np.linalg.norm(there - here))
+        if gap_m > config.max_join_m:
+            return Rejection("join", f"TCP gap {gap_m:.3f} m, limit is {config.max_join_m} m")
+        return None
+
+    def follow(self, path: HermitePath) -> float:
+        """Change over to a path. Returns the distance at the join [rad]."""
+        running = self._running()
+        jump_rad = join_distance(running, path, self.progress_s)
+        if self._rate > _CREEP_RATE or jump_rad > _SAME_PLACE_RAD:
+            path = splice(running, path, progress_s=self.progress_s, blend_s=self._config.blend_s)
+        self._path = path
+        self._profile = SpeedProfile(path, self.progress_s, self._limits, self._config.envelope)
+        self._braking = False
+        return jump_rad
+
+    def brake(self) -> None:
+        """Come to rest along the path; never backwards."""
+        self._braking = True
+
+    def tick(self, now_s: float) -> str:
+        """Move on by one tick. Returns what the new set-point violates, "" if nothing."""
+        reference = self._advance()
+        free = self._filter.step(reference)
+        self.blocked_ticks = 0 if free else self.blocked_ticks + 1
+        self._reference = reference
+        self._history.append((now_s, self.progress_s, reference.positions))
+        return self._checker.violation(self._filter.state.positions)
+
+    def give_up(self) -> None:
+        """Drop a path that cannot be followed and come to rest as near as possible."""
+        self._rest_at(self._filter.stopping_place)
+
+    def _running(self) -> HermitePath:
+        return self._path or _standing(self.progress_s, self._reference.positions)
+
+    def _advance(self) -> JointMotion:
+        """Return the reference one tick ahead."""
+        still = np.zeros_like(self._reference.positions)
+        if self._path is None or self._profile is None:
+            return JointMotion(self._reference.positions, still, still)
+        dt = self._config.tick_s
+        self._rate = self._next_rate(self._profile)
+        self.progress_s = min(self.progress_s + self._rate * dt, self._path.end_s)
+        point = self._path.at(self.progress_s)
+        done = self._path.end_s - self.progress_s < 1e-4 or (self._braking and self._rate == 0.0)
+        velocities = still if done else point.velocities * self._rate
+        accelerations = (velocities - self._reference.velocities) / dt
+        if done:
+            self._rest_at(point.positions)
+            return JointMotion(point.positions, still, still)
+        return JointMotion(point.positions, velocities, accelerations)
+
+    def _next_rate(self, profile: SpeedProfile) -> float:
+        dt = self._config.tick_s
+        target, slope = 0.0, profile.slope_per_s * _BRAKING_SLOPE_GAIN
+        if not self._braking:
+            ahead_s = self.progress_s + self._rate * dt
+            target = max(_CREEP_RATE, profile.rate_at(ahead_s)) * self._lag_factor()
+        rise, fall = profile.slope_per_s * dt, slope * dt
+        return self._rate + min(rise, max(-fall, target - self._rate))
+
+    def _lag_factor(self) -> float:
+        lag = self._reference.positions - self._filter.state.positions
+        lag_rad = float(np.abs(lag).max())
+        return min(1.0, max(0.0, (_LAG_FULL_RAD - lag_rad) / (_LAG_FULL_RAD - _LAG_START_RAD)))
+
+    def _rest_at(self, positions: Array) -> None:
+        still = np.zeros_like(positions)
+        self._reference = JointMotion(positions, still, still)
+        self._path = self._profile = None
+        self._rate = 0.0
+        self._braking = False
+
+
+def _standing(progress_s: float, positions: Array) -> HermitePath:
+    return HermitePath(
+        np.array([progress_s, progress_s + 1.0]),
+        np.array([positions, positions]),
+        np.zeros((2, len(positions))),
+    )

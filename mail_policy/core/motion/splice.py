@@ -1,0 +1,51 @@
+"""Joins a new trajectory to the one that runs, without a jump."""
+
+import numpy as np
+
+from mail_policy.core.frames import Array
+from mail_policy.core.motion.trajectory import HermitePath
+
+_KNOTS = 6
+
+
+def join_distance(running: HermitePath, new: HermitePath, progress_s: float) -> float:
+    """Return the largest joint distance between two paths at one progress [rad]."""
+    gap = new.at(progress_s).positions - running.at(progress_s).positions
+    return float(np.max(np.abs(gap)))
+
+
+def splice(
+    running: HermitePath, new: HermitePath, *, progress_s: float, blend_s: float
+) -> HermitePath:
+    """Leave one path and be fully on another after a blend.
+
+    The weight of the new path is a quintic, so that the join adds no step in acceleration.
+
+    Args:
+        running: The path followed so far.
+        new: The path to follow from now on.
+        progress_s: Where the blend starts [s].
+        blend_s: How long it lasts [s]; shortened if the new path ends before.
+    """
+    end_s = min(progress_s + blend_s, 0.5 * (progress_s + new.end_s))
+    knots_s = np.linspace(progress_s, end_s, _KNOTS)
+    u = (knots_s - progress_s) / (end_s - progress_s)
+    weights = u**3 * (10.0 - 15.0 * u + 6.0 * u**2)
+    slopes = 30.0 * u**2 * (1.0 - u) ** 2 / (end_s - progress_s)
+    positions, velocities = [], []
+    for knot_s, weight, slope in zip(knots_s, weights, slopes, strict=True):
+        old, fresh = running.at(float(knot_s)), new.at(float(knot_s))
+        gap = fresh.positions - old.positions
+        positions.append(old.positions + weight * gap)
+        velocities.append((1.0 - weight) * old.velocities + weight * fresh.velocities + slope * gap)
+    # A waypoint right behind the blend would make a piece too short to be smooth.
+    later = new.progress_s > end_s + 0.25 * blend_s
+    return HermitePath(
+        np.concatenate([knots_s, new.progress_s[later]]),
+        _stacked(positions, new.positions[later]),
+        _stacked(velocities, new.velocities[later]),
+    )
+
+
+def _stacked(rows: list[Array], more: Array) -> Array:
+    return np.vstack([np.array(rows), more])

@@ -1,0 +1,83 @@
+"""The state of the arm, why it is in it, and who may move it."""
+
+from dataclasses import dataclass
+
+from mail_policy.core.motion.admission import LeaseView
+from mail_policy.core.motion.values import CONTROLLED_STATES, MotionState
+
+POLICY_HOLDER = "policy"
+HOMING_HOLDER = "homing"
+
+
+@dataclass(slots=True)
+class Lease:
+    """The permission to move the arm.
+
+    Attributes:
+        holder: "policy" or "homing".
+        task: The armed sentence.
+        granted_at_s: When it was granted [s].
+        ends_at_s: When it ends at the latest [s].
+        heard_at_s: When its holder was heard last [s].
+        last_sequence: Of the last accepted chunk, -1 before the first.
+        last_observed_at_s: Of the last accepted chunk [s].
+    """
+
+    holder: str
+    task: str
+    granted_at_s: float
+    ends_at_s: float
+    heard_at_s: float
+    last_sequence: int = -1
+    last_observed_at_s: float = float("-inf")
+
+
+class ArmStatus:
+    """State, cause and lease. The epoch grows with every lease and every stop.
+
+    Args:
+        epoch: First epoch; random per run, so that no chunk of an earlier run fits.
+    """
+
+    def __init__(self, epoch: int) -> None:
+        self.state = MotionState.OFFLINE
+        self.cause = "no arm connected yet"
+        self.epoch = epoch
+        self.lease: Lease | None = None
+        self.entered_at_s = float("-inf")
+
+    @property
+    def is_controlled(self) -> bool:
+        """Whether one of our motions shall run."""
+        return self.state in CONTROLLED_STATES
+
+    def enter(self, state: MotionState, cause: str, now_s: float) -> None:
+        """Change the state. Only HOLD and POLICY keep a lease."""
+        self.state, self.cause, self.entered_at_s = state, cause[:256], now_s
+        if state not in (MotionState.HOLD, MotionState.POLICY, MotionState.HOMING):
+            self.revoke()
+
+    def grant(self, lease: Lease) -> None:
+        """Give the permission to move."""
+        self.epoch += 1
+        self.lease = lease
+
+    def revoke(self) -> None:
+        """Take the permission back, if there is one."""
+        if self.lease is not None:
+            self.epoch += 1
+            self.lease = None
+
+    def view(self) -> LeaseView:
+        """Return what admission must know."""
+        lease = self.lease
+        if lease is None or lease.holder != POLICY_HOLDER:
+            return LeaseView(False, self.epoch, "", 0.0, -1, float("-inf"))
+        return LeaseView(
+            self.state in (MotionState.POLICY, MotionState.HOLD),
+            self.epoch,
+            lease.task,
+            lease.granted_at_s,
+            lease.last_sequence,
+            lease.last_observed_at_s,
+        )
