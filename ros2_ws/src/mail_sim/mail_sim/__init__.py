@@ -1,0 +1,1 @@
+"""The simulated twin: a robot, its scene and its cameras, without hardware."""

@@ -1,0 +1,121 @@
+"""The twin's first process: physics and the robot's network protocol, nothing else.
+
+No middleware lives in this process, so that nothing disturbs its 1 kHz loop. The parent starts
+it with `python -m mail_sim.world.process_fci <settings as JSON>` and inherits three files to it.
+"""
+
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import xml.etree.ElementTree as ET
+from contextlib import suppress
+from dataclasses import dataclass
+
+from franky_sim.mujoco_simulator import MujocoSimulator
+
+from mail_policy.core.config import build_config
+from mail_policy.core.kinematics import HOME_JOINT_POSITIONS
+from mail_sim.world.fci_server import (
+    JOINT_DAMPING_NMS_RAD,
+    JOINT_STIFFNESS_NM_RAD,
+    LockstepServer,
+)
+from mail_sim.world.process_channel import Channel, ChannelClosedError
+from mail_sim.world.process_stage import Stage
+from mail_sim.world.render_gate import RenderGate, RenderGateConfig
+from mail_sim.world.scene import furnish
+from mail_sim.world.snapshot import SnapshotRing
+from mail_sim.world.visible_state import visible_state
+
+logger = logging.getLogger(__name__)
+
+_PRIORITY = 10
+_OPEN_HAND_M = 0.08
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FciProcessConfig:
+    """What the parent tells this process.
+
+    Attributes:
+        address: Loopback address of the robot.
+        channel_fd: Connection to the parent.
+        snapshot_fd: Memory of the snapshots, still empty.
+        event_fd: Event counter that wakes the renderer.
+        render_gate: How to wait for pictures; None never waits.
+    """
+
+    address: str
+    channel_fd: int
+    snapshot_fd: int
+    event_fd: int
+    render_gate: RenderGateConfig | None
+
+
+def raise_priority() -> bool:
+    """Ask for real-time priority; False if this user may not have it, which is only slower."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(_PRIORITY))
+    except PermissionError:
+        return False
+    return True
+
+
+def serve(config: FciProcessConfig, channel: Channel) -> None:
+    """Run the world until the parent says stop or goes."""
+    with MujocoSimulator() as simulator:
+        simulator.add_robot(
+            initial_q=tuple(HOME_JOINT_POSITIONS),
+            initial_hand_width=_OPEN_HAND_M,
+            kp=JOINT_STIFFNESS_NM_RAD,
+            kv=JOINT_DAMPING_NMS_RAD,
+        )
+        furnish(simulator)
+        xml = ET.tostring(simulator.scene, encoding="unicode")
+        stages: list[Stage] = []
+        server = LockstepServer(simulator, config.address, lambda: stages[0].after_step())
+        with server:
+            ring = SnapshotRing.create(config.snapshot_fd, len(visible_state(simulator.data)))
+            stages.append(_make_stage(config, simulator, ring, channel))
+            has_priority = raise_priority()
+            channel.send({"ready": True, "xml": xml, "has_priority": has_priority})
+            while not stages[0].has_ended:
+                server.run_once()
+
+
+def _make_stage(
+    config: FciProcessConfig, simulator: MujocoSimulator, ring: SnapshotRing, channel: Channel
+) -> Stage:
+    gate = RenderGate(config.render_gate) if config.render_gate else None
+    return Stage(
+        simulator=simulator,
+        ring=ring,
+        channel=channel,
+        gate=gate,
+        notify_renderer=lambda: os.eventfd_write(config.event_fd, 1),
+    )
+
+
+def main() -> None:
+    """Serve until the parent goes; a fault is reported to the parent."""
+    # The parent coordinates the end; Ctrl-C in a terminal reaches all processes at once.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.basicConfig(format="twin physics: %(message)s")
+    config = build_config(FciProcessConfig, json.loads(sys.argv[1]), "settings of the twin")
+    channel = Channel(socket.socket(fileno=config.channel_fd))
+    try:
+        serve(config, channel)
+    except ChannelClosedError:
+        return
+    except Exception as error:  # The top of this process: the parent must learn why it ends.
+        logger.exception("the twin's physics failed")
+        with suppress(ChannelClosedError):
+            channel.send({"error": f"{type(error).__name__}: {error}"})
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
