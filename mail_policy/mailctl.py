@@ -1,0 +1,91 @@
+"""The one command of the project. Each sub-command is a thin front of a function in Python.
+
+The table below is static, and a module is imported only when its sub-command is used: `mailctl
+train` works where ROS is not installed, and `mailctl --help` answers at once.
+"""
+
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+
+_OPERATE = "mail_bringup.commands"
+# Sub-command: (where its function is, what it does). Functions get the remaining words and
+# return an exit code, or None for success.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("mail_bringup.up:main", "start a stack: mailctl up policy task:='open drawer'"),
+    "demo": ("mail_bringup.demo:main", "run one task on the twin, with video and report"),
+    "status": (f"{_OPERATE}:status", "what runs, and what the arm and the policy do"),
+    "arm": (f"{_OPERATE}:arm", "make the arm ready; it does not move"),
+    "disarm": (f"{_OPERATE}:disarm", "bring the arm to rest and release it"),
+    "home": (f"{_OPERATE}:home", "move the arm to its home posture"),
+    "start": (f"{_OPERATE}:start", "let the policy do a task: mailctl start 'open drawer'"),
+    "stop": (f"{_OPERATE}:stop", "stop the arm; it stays armed"),
+    "resume": (f"{_OPERATE}:resume", "leave the stopped state"),
+    "recover": (f"{_OPERATE}:recover", "ask the robot to leave its error state"),
+    "estop": (f"{_OPERATE}:estop", "stop the arm at once, latched (no replacement for the button)"),
+    "reset-estop": (f"{_OPERATE}:reset_estop", "leave the latched stop"),
+    "collect": ("mail_sim.world.collect:main", "record scripted demonstrations on the twin"),
+    "train": ("mail_policy.training.train:main", "train a policy from episodes"),
+    "eval": ("mail_sim.evaluate:main", "measure the success rate of a checkpoint"),
+    "episodes": ("data_collection.commands:main", "list, show, check and repair episodes"),
+}
+USAGE_EXIT_CODE = 2
+# What to install when a package is missing, by its first name.
+_REMEDIES = {
+    "rclpy": "ROS 2: run make setup, or source your ROS 2 installation",
+    "mail_msgs": "our ROS packages: run make build",
+    "torch": "PyTorch: pip install -e '.[train]'",
+    "mujoco": "the simulator: pip install -e '.[sim]'",
+    "franky_sim": "the simulator: pip install -e '.[sim]'",
+    "franky": "the robot's library: pip install -e '.[robot]'",
+    "pyrealsense2": "the camera's library: pip install -e '.[robot]'",
+    "mail_bringup": "our ROS packages: run make build (on a ROS machine source ros2_ws/install)",
+    "mail_sim": "our ROS packages: run make build (on a ROS machine source ros2_ws/install)",
+}
+
+
+def usage() -> str:
+    """Return the text of `mailctl --help`."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(
+        ["usage: mailctl COMMAND ...", "", *lines, "", "mailctl COMMAND --help says more."]
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a sub-command; return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        sys.stdout.write(usage() + "\n")
+        return 0 if words else USAGE_EXIT_CODE
+    name, *rest = words
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "mailctl --help lists all"
+        sys.stderr.write(f"mailctl: unknown command {name!r}; {hint}\n")
+        return USAGE_EXIT_CODE
+    return _run(name, rest)
+
+
+def _run(name: str, words: list[str]) -> int:
+    module_name, _, function_name = COMMANDS[name][0].partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        missing = (error.name or module_name).split(".")[0]
+        if missing not in _REMEDIES:
+            # Not a missing package but a mistake of ours: show it whole.
+            raise
+        sys.stderr.write(f"mailctl {name}: this needs {_REMEDIES[missing]}\n")
+        return USAGE_EXIT_CODE
+    try:
+        return int(getattr(module, function_name)(words) or 0)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"mailctl {name}: interrupted\n")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Describes, starts, supervises and operates the whole stack."""

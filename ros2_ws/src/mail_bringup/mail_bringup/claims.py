@@ -1,0 +1,101 @@
+"""Things that only one stack at a time may use: a ROS domain, an address of a twin.
+
+A claim is a locked file. The kernel drops the lock when the process ends in any way, so nothing
+has to be cleaned up after a crash.
+"""
+
+import fcntl
+import os
+import secrets
+import socket
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import IO, Self
+
+FCI_PORT = 1337
+_GRIPPER_PORT = 1338
+# Higher domains would use ports that Linux hands out to clients.
+_DOMAINS = range(1, 102)
+
+
+class ClaimError(RuntimeError):
+    """Everything of a kind is in use."""
+
+
+class Claim:
+    """A claimed value; given back on leaving the context or when the process ends."""
+
+    def __init__(self, value: str, file: IO[str]) -> None:
+        self.value = value
+        self._file = file
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+
+def try_claim(folder: Path, kind: str, value: str) -> Claim | None:
+    """Claim one value of a kind; None if another process has it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = (folder / f"{kind}-{value}.lock").open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return Claim(value, file)
+
+
+def claim_domain(folder: Path) -> Claim:
+    """Claim a ROS domain in which nothing runs. Raises ClaimError if there is none."""
+    # Starting at different places keeps stacks apart that do not share the folder of locks.
+    start = os.getpid() % len(_DOMAINS)
+    domains = [str(domain) for domain in (*_DOMAINS[start:], *_DOMAINS[:start])]
+    return _first(folder, "domain", domains, lambda domain: _domain_is_silent(int(domain)))
+
+
+def claim_address(folder: Path) -> Claim:
+    """Claim a loopback address for a twin. Raises ClaimError if there is none."""
+    addresses = [f"127.0.0.{last}" for last in range(2, 255)]
+    return _first(folder, "address", addresses, address_is_free)
+
+
+def make_run_id() -> str:
+    """Return a short name that no other run has."""
+    return f"mail{secrets.token_hex(4)}"
+
+
+def address_is_free(address: str) -> bool:
+    """Whether a twin can serve the robot's ports at an address."""
+    return all(_can_bind(socket.SOCK_STREAM, address, port) for port in (FCI_PORT, _GRIPPER_PORT))
+
+
+def _first(folder: Path, kind: str, values: Iterable[str], is_free: Callable[[str], bool]) -> Claim:
+    for value in values:
+        claim = try_claim(folder, kind, value)
+        if claim is not None and is_free(value):
+            return claim
+        if claim is not None:
+            claim.__exit__()
+    raise ClaimError(
+        f"no free {kind} left; stop a stack that still runs (mailctl status lists them)"
+    )
+
+
+def _domain_is_silent(domain: int) -> bool:
+    # Port of the first participant of a domain, by the DDS-RTPS rule.
+    return _can_bind(socket.SOCK_DGRAM, "0.0.0.0", 7410 + 250 * domain)
+
+
+def _can_bind(kind: socket.SocketKind, address: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        # A server that just ended must not look as if it still lived.
+        if kind is socket.SOCK_STREAM:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,40 @@
+"""Where things lie: configuration, executables, and the folder for locks of this user."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+
+def prefixes() -> list[Path]:
+    """Return the install prefixes, first match wins: overlays, then this environment."""
+    listed = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    return [*(Path(entry) for entry in listed if entry), Path(sys.prefix)]
+
+
+def config_folder() -> Path:
+    """Return the folder of configuration files, launch/config."""
+    source = Path(__file__).resolve().parents[4] / "launch" / "config"
+    if source.is_dir():
+        return source
+    installed = (prefix / "share/mail_bringup/launch/config" for prefix in prefixes())
+    return next((folder for folder in installed if folder.is_dir()), source)
+
+
+def find_executable(package: str, executable: str) -> Path:
+    """Return the path of a ROS executable. Raises FileNotFoundError that says what to run."""
+    for prefix in prefixes():
+        path = prefix / "lib" / package / executable
+        if path.exists():
+            return path
+    raise FileNotFoundError(
+        f"no executable {executable!r} of package {package!r} in "
+        f"{', '.join(map(str, prefixes()))}; run: make build"
+    )
+
+
+def state_folder() -> Path:
+    """Return this user's folder for locks and records of running stacks; it exists."""
+    folder = Path(tempfile.gettempdir()) / f"mail-franka-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder

@@ -1,0 +1,146 @@
+"""Checks before any process starts: what is missing is said at once, with the remedy.
+
+Each check returns problems as sentences; none means that all is well.
+"""
+
+import ctypes
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mail_bringup.claims import FCI_PORT, address_is_free
+from mail_bringup.places import find_executable
+from mail_bringup.processes import Process, arm_file, camera_names, cameras_file
+from mail_cameras.config import CamerasConfig
+from mail_policy.core.config import ConfigError, load_config
+from mail_policy.inference.checkpoint import CheckpointError, find_checkpoint, load_manifest
+from mail_policy.inference.sentences import UnknownTaskError, resolve_sentence
+
+CONNECT_LIMIT_S = 1.0
+EXIT_CODE = 2
+
+
+class PreflightError(RuntimeError):
+    """Something is missing or contradicts; nothing was started.
+
+    Attributes:
+        problems: One sentence each.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+def check_all(arguments: Mapping[str, str], processes: Sequence[Process]) -> None:
+    """Check everything that a stack needs. Raises PreflightError."""
+    problems = check_built(processes)
+    if "checkpoint" in arguments:
+        problems += check_files(arguments)
+        problems += check_checkpoint(
+            arguments["checkpoint"], arguments["task"], camera_names(cameras_file(arguments))
+        )
+    if arguments.get("record") == "true":
+        problems += check_writable(Path(arguments["episodes_dir"]))
+    if arguments["robot"] == "sim":
+        problems += check_rendering() + check_address_free(arguments["robot_ip"])
+    else:
+        problems += check_robot_reachable(arguments["robot_ip"])
+    if problems:
+        raise PreflightError(problems)
+
+
+def check_built(processes: Sequence[Process]) -> list[str]:
+    """All executables are there."""
+    for process in processes:
+        try:
+            find_executable(process.package, process.executable)
+        except FileNotFoundError as error:
+            return [str(error)]
+    return []
+
+
+def check_files(arguments: Mapping[str, str]) -> list[str]:
+    """The configuration files can be read."""
+    problems = []
+    try:
+        load_config(CamerasConfig, cameras_file(arguments))
+    except ConfigError as error:
+        problems.append(f"{error}; correct it, or give another file: cameras_file:=PATH")
+    if not arm_file(arguments).is_file():
+        problems.append(f"{arm_file(arguments)} does not exist; give another: arm_file:=PATH")
+    return problems
+
+
+def check_checkpoint(name: str, task: str, cameras: Sequence[str]) -> list[str]:
+    """The checkpoint is sound, knows the task, and sees through the cameras that we have."""
+    try:
+        manifest = load_manifest(find_checkpoint(name))
+    except CheckpointError as error:
+        return [f"checkpoint {name!r}: {error}"]
+    problems = []
+    try:
+        resolve_sentence(task, manifest.task_sentences)
+    except UnknownTaskError as error:
+        problems.append(f"task {task!r}: {error}")
+    missing = [camera.name for camera in manifest.cameras if camera.name not in cameras]
+    if missing and cameras:
+        problems.append(
+            f"checkpoint {name!r} needs camera {', '.join(missing)}, configured are "
+            f"{', '.join(cameras)}; change the camera file, or choose another checkpoint"
+        )
+    return problems
+
+
+def check_writable(folder: Path) -> list[str]:
+    """A folder can be made and written."""
+    existing = next(
+        path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()
+    )
+    if existing.is_dir() and os.access(existing, os.W_OK):
+        return []
+    return [f"cannot write below {existing}; give another folder: episodes_dir:=PATH"]
+
+
+def check_rendering() -> list[str]:
+    """Pictures can be rendered without a screen."""
+    remedy = "run: apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri"
+    try:
+        egl = ctypes.CDLL("libEGL.so.1")
+    except OSError:
+        return [f"the twin cannot render: libEGL.so.1 is missing; {remedy}"]
+    egl.eglGetProcAddress.restype = ctypes.c_void_p
+    address = egl.eglGetProcAddress(b"eglQueryDevicesEXT")
+    if not address:
+        return [f"the twin cannot render: EGL knows no devices; {remedy}"]
+    query = ctypes.CFUNCTYPE(
+        ctypes.c_uint, ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int)
+    )(address)
+    count = ctypes.c_int(0)
+    if not query(0, None, ctypes.byref(count)) or count.value == 0:
+        return [f"the twin cannot render: EGL finds no device; {remedy}"]
+    return []
+
+
+def check_address_free(address: str) -> list[str]:
+    """The twin can serve the robot's ports."""
+    if address_is_free(address):
+        return []
+    return [
+        f"port {FCI_PORT} at {address} is in use, probably by another twin; leave robot_ip out to "
+        f"get a free address, or stop the other one"
+    ]
+
+
+def check_robot_reachable(address: str) -> list[str]:
+    """The arm's control unit accepts connections."""
+    try:
+        with socket.create_connection((address, FCI_PORT), timeout=CONNECT_LIMIT_S):
+            return []
+    except OSError as error:
+        reason = str(error) or type(error).__name__
+    return [
+        f"no robot answers at {address}:{FCI_PORT} ({reason}); check cable and address, unlock the "
+        f"joints and activate FCI in Desk"
+    ]

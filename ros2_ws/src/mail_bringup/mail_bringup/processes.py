@@ -1,0 +1,200 @@
+"""The processes that stacks are made of, each a pure function of the stack's arguments."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mail_bringup.places import config_folder
+from mail_cameras.config import CamerasConfig
+from mail_policy.core.config import ConfigError, load_config
+
+Value = str | bool | int | float | tuple[str, ...]
+Arguments = Mapping[str, str]
+
+_ROBOT_TYPES = {"sim": "fr3", "panda": "fer", "fr3": "fr3"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Process:
+    """One process of the stack.
+
+    Attributes:
+        name: Node name; also the prefix of its output.
+        package: ROS package of the executable.
+        executable: Name of the executable.
+        parameters: ROS parameters.
+        namespace: ROS namespace, "" for none.
+        lifecycle: The supervisor configures and activates it.
+        required: When it ends, the whole stack is stopped.
+        outlives_others: Stopped only after the others have ended. The twin is: an arm must be
+            able to brake before its robot vanishes.
+    """
+
+    name: str
+    package: str
+    executable: str
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    namespace: str = ""
+    lifecycle: bool = False
+    required: bool = True
+    outlives_others: bool = False
+
+
+def twin(arguments: Arguments) -> Process:
+    """The simulated robot, its scene and its cameras."""
+    return Process(
+        name="twin",
+        package="mail_sim",
+        executable="sim_node",
+        namespace=arguments["namespace"],
+        # The twin makes the simulated time that all others follow.
+        parameters={"robot_ip": arguments["robot_ip"], "run_id": arguments["run_id"]},
+        outlives_others=True,
+    )
+
+
+def camera(arguments: Arguments) -> Process:
+    """All cameras, in one process."""
+    return Process(
+        name="camera",
+        package="mail_cameras",
+        executable="camera_node",
+        namespace=arguments["namespace"],
+        parameters={
+            **_clock(arguments),
+            "config_file": str(cameras_file(arguments)),
+            "run_id": arguments["run_id"],
+        },
+        lifecycle=True,
+    )
+
+
+def arm(arguments: Arguments) -> Process:
+    """The arm and its gripper."""
+    return Process(
+        name="arm",
+        package="mail_franka",
+        executable="arm_node",
+        namespace=arguments["namespace"],
+        parameters={
+            **_clock(arguments),
+            "config_file": str(arm_file(arguments)),
+            "robot_ip": arguments["robot_ip"],
+            "robot_type": robot_type(arguments),
+        },
+        lifecycle=True,
+    )
+
+
+def policy(arguments: Arguments) -> Process:
+    """The policy."""
+    return Process(
+        name="policy",
+        package="mail_policy_ros",
+        executable="policy_node",
+        namespace=arguments["namespace"],
+        parameters={
+            **_clock(arguments),
+            "checkpoint": arguments["checkpoint"],
+            "threads": int(arguments["policy_threads"]),
+        },
+        lifecycle=True,
+    )
+
+
+def recorder(arguments: Arguments) -> Process:
+    """The recorder of episodes."""
+    return Process(
+        name="recorder",
+        package="mail_recorder",
+        executable="recorder_node",
+        namespace=arguments["namespace"],
+        parameters={
+            **_clock(arguments),
+            "episodes_dir": str(Path(arguments["episodes_dir"]).resolve()),
+            "cameras": camera_names(cameras_file(arguments)),
+            "robot_type": robot_type(arguments),
+        },
+        lifecycle=True,
+        # A lost recording is a pity; stopping a task in the middle of a motion over it is worse.
+        required=False,
+    )
+
+
+def supervisor(
+    arguments: Arguments, nodes: tuple[Process, ...], *, starts_by_itself: bool
+) -> Process:
+    """The process that brings the others up in order."""
+    return Process(
+        name="supervisor",
+        package="mail_bringup",
+        executable="supervisor_node",
+        namespace=arguments["namespace"],
+        parameters={
+            **_clock(arguments),
+            "nodes": tuple(node.name for node in nodes if node.lifecycle),
+            "task": arguments["task"],
+            "auto_start": starts_by_itself,
+            "max_duration_s": float(arguments["max_duration_s"]),
+        },
+    )
+
+
+def _clock(arguments: Arguments) -> dict[str, Value]:
+    return {"use_sim_time": arguments["robot"] == "sim"}
+
+
+def camera_names(file: Path) -> tuple[str, ...]:
+    """Return the names of the configured cameras, in order; none if the file is wrong.
+
+    Preflight reports a wrong file; a description must not fail over it.
+    """
+    try:
+        return tuple(camera.name for camera in load_config(CamerasConfig, file).cameras)
+    except ConfigError:
+        return ()
+
+
+def cameras_file(arguments: Mapping[str, str]) -> Path:
+    """Return the camera configuration that the arguments mean."""
+    if arguments["cameras_file"] != "auto":
+        return Path(arguments["cameras_file"]).resolve()
+    return config_folder() / f"cameras_{arguments['robot']}.yaml"
+
+
+def arm_file(arguments: Mapping[str, str]) -> Path:
+    """Return the arm configuration that the arguments mean."""
+    if arguments["arm_file"] != "auto":
+        return Path(arguments["arm_file"]).resolve()
+    return config_folder() / "arm.yaml"
+
+
+def robot_type(arguments: Mapping[str, str]) -> str:
+    """Return "fer" or "fr3"."""
+    return _ROBOT_TYPES[arguments["robot"]]
+
+
+def environment() -> dict[str, str]:
+    """Return the environment variables that every process of a stack gets.
+
+    The malloc settings keep glibc from mapping and unmapping memory for every picture; the
+    profile gives Fast DDS a shared-memory segment that is larger than one picture.
+    """
+    variables = {
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "OMP_NUM_THREADS": "1",
+        "MALLOC_MMAP_THRESHOLD_": "67108864",
+        "MALLOC_TRIM_THRESHOLD_": "1073741824",
+        "MALLOC_TOP_PAD_": "33554432",
+        "PYTHONUNBUFFERED": "1",
+    }
+    profile = config_folder() / "fastdds_shm.xml"
+    if profile.exists():
+        variables["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(profile)
+    return variables
+
+
+def parameter_text(value: Value) -> str:
+    """Return a parameter as the YAML that ROS parses after `-p name:=`; strings stay strings."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value)

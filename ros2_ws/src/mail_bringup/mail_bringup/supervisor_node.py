@@ -1,0 +1,74 @@
+"""Publishes what the supervisor knows about the stack."""
+
+from functools import partial
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import TransitionEvent
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+
+from mail_bringup.conversions import findings_to_msg
+from mail_bringup.diagnostics import StackView, findings
+
+_PERIOD_S = 1.0
+_PARAMETERS: tuple[tuple[str, Any, str], ...] = (
+    ("nodes", ["camera", "arm", "policy"], "lifecycle nodes in the order of activation"),
+    ("task", "", "what the policy shall do"),
+    ("auto_start", False, "arm, home and start the task without being asked; twin only"),
+    ("max_duration_s", 60.0, "the arm stops the policy after this time [s]"),
+)
+
+
+def declare_parameters(node: Node) -> dict[str, Any]:
+    """Declare the supervisor's parameters on a node; return their values."""
+    values = {}
+    for name, default, description in _PARAMETERS:
+        descriptor = ParameterDescriptor(description=description, read_only=True)
+        values[name] = node.declare_parameter(name, default, descriptor).value
+    return values
+
+
+class DiagnosticsReporter:
+    """Publishes /diagnostics once a second, on the wall clock: also when a twin stands still.
+
+    Args:
+        node: The node to publish with.
+        operator: Holds the newest arm state and policy status.
+        names: Lifecycle nodes to watch.
+    """
+
+    def __init__(self, node: Node, operator: Any, names: list[str]) -> None:
+        self._node = node
+        self._operator = operator
+        self._states = dict.fromkeys(names, "unknown")
+        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        for name in names:
+            node.create_subscription(
+                TransitionEvent, f"{name}/transition_event", partial(self._on_event, name), 10
+            )
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        node.create_timer(_PERIOD_S, self._publish, clock=steady)
+
+    def _on_event(self, name: str, msg: TransitionEvent) -> None:
+        self._states[name] = msg.goal_state.label
+
+    def view(self) -> StackView:
+        """Return what is known now."""
+        present = set(self._node.get_node_names())
+        arm, policy = self._operator.arm_state, self._operator.policy_status
+        return StackView(
+            node_states={
+                name: state if name in present else "missing"
+                for name, state in self._states.items()
+            },
+            arm_state=arm.state if arm else "",
+            arm_cause=arm.cause if arm else "",
+            may_move=bool(arm and arm.may_move),
+            policy_waiting_for=policy.waiting_for if policy else "its first heartbeat",
+        )
+
+    def _publish(self) -> None:
+        stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(findings_to_msg(findings(self.view()), stamp))

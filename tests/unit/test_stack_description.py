@@ -1,0 +1,165 @@
+"""The one description of the stack and its arguments."""
+
+import json
+
+import pytest
+
+from mail_bringup import stack
+from mail_bringup.arguments import (
+    ArgumentError,
+    describe_arguments,
+    parse_assignments,
+    resolve,
+)
+from mail_bringup.processes import Process, environment, parameter_text
+
+
+def arguments(**given: str) -> dict[str, str]:
+    """Return all arguments of the policy stack, with an address as a starter would choose it."""
+    given.setdefault("robot_ip", "127.0.0.9")
+    return resolve(stack.STACKS["policy"], given)
+
+
+def names(processes: tuple[Process, ...]) -> list[str]:
+    return [process.name for process in processes]
+
+
+def process_named(name: str, **given: str) -> Process:
+    found = [p for p in stack.describe("policy", arguments(**given)) if p.name == name]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_assignments_are_read_as_ros_writes_them() -> None:
+    assert parse_assignments(["task:=open drawer", "robot_ip:=", "x:=a:=b"]) == {
+        "task": "open drawer",
+        "robot_ip": "",
+        "x": "a:=b",
+    }
+
+
+@pytest.mark.parametrize("word", ["task", "task=open", ":=x", "two words:=x", "--task:=x"])
+def test_any_other_form_is_refused(word: str) -> None:
+    with pytest.raises(ArgumentError, match="expected name:=value"):
+        parse_assignments([word])
+
+
+def test_an_argument_given_twice_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="robot is given twice: 'sim' and 'panda'"):
+        parse_assignments(["robot:=sim", "robot:=panda"])
+
+
+def test_a_misspelt_argument_gets_a_suggestion() -> None:
+    with pytest.raises(
+        ArgumentError, match="unknown argument 'chekpoint'; did you mean 'checkpoint'"
+    ):
+        resolve(stack.STACKS["policy"], {"chekpoint": "x"})
+
+
+def test_a_value_outside_the_choices_is_refused_by_name() -> None:
+    with pytest.raises(ArgumentError, match="robot must be one of sim, panda, fr3, got 'ur5'"):
+        resolve(stack.STACKS["policy"], {"robot": "ur5"})
+
+
+@pytest.mark.parametrize("name", stack.STACKS)
+def test_every_argument_has_help_and_a_default_that_is_allowed(name: str) -> None:
+    declared = stack.STACKS[name]
+    assert len({argument.name for argument in declared}) == len(declared)
+    for argument in declared:
+        assert argument.help
+        assert argument.check(argument.default) == argument.default
+        assert argument.help in describe_arguments(declared)
+
+
+def test_the_twin_comes_first_and_ends_last() -> None:
+    processes = stack.describe("policy", arguments())
+    assert names(processes) == ["twin", "camera", "arm", "policy", "recorder", "supervisor"]
+    assert [p.name for p in processes if p.outlives_others] == ["twin"]
+
+
+def test_a_real_robot_has_no_twin_and_no_simulated_time() -> None:
+    processes = stack.describe("policy", arguments(robot="panda", robot_ip="172.16.0.2"))
+    assert names(processes) == ["camera", "arm", "policy", "recorder", "supervisor"]
+    assert [p.parameters["use_sim_time"] for p in processes] == [False] * 5
+
+
+def test_every_node_but_the_twin_follows_the_twins_clock() -> None:
+    twin, *others = stack.describe("policy", arguments())
+    assert "use_sim_time" not in twin.parameters
+    assert all(process.parameters["use_sim_time"] is True for process in others)
+
+
+@pytest.mark.parametrize(
+    ("robot", "address", "expected"),
+    [("sim", "127.0.0.9", "fr3"), ("panda", "172.16.0.2", "fer"), ("fr3", "172.16.0.2", "fr3")],
+)
+def test_the_arm_model_follows_the_robot(robot: str, address: str, expected: str) -> None:
+    arm = process_named("arm", robot=robot, robot_ip=address)
+    assert arm.parameters["robot_type"] == expected
+    assert arm.parameters["robot_ip"] == address
+
+
+def test_the_supervisor_brings_up_exactly_the_lifecycle_nodes() -> None:
+    processes = stack.describe("policy", arguments(record="false"))
+    supervisor = processes[-1]
+    assert supervisor.parameters["nodes"] == ("camera", "arm", "policy")
+    assert [p.name for p in processes if p.lifecycle] == ["camera", "arm", "policy"]
+
+
+@pytest.mark.parametrize(
+    ("robot", "auto_start", "expected"),
+    [("sim", "auto", True), ("sim", "false", False), ("panda", "auto", False)],
+)
+def test_only_a_twin_starts_by_itself(robot: str, auto_start: str, expected: bool) -> None:
+    address = "127.0.0.9" if robot == "sim" else "172.16.0.2"
+    supervisor = process_named("supervisor", robot=robot, auto_start=auto_start, robot_ip=address)
+    assert supervisor.parameters["auto_start"] is expected
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"robot": "panda", "robot_ip": ""}, "needs the address of the arm"),
+        ({"robot": "sim", "robot_ip": "172.16.0.2"}, "lives at a loopback address"),
+        (
+            {"robot": "panda", "robot_ip": "172.16.0.2", "robot_type": "fr3"},
+            "robot:=panda is of type fer, got robot_type:=fr3",
+        ),
+        ({"robot_type": "fer"}, "robot:=sim is of type fr3"),
+        (
+            {"robot": "fr3", "robot_ip": "172.16.0.2", "auto_start": "true"},
+            "auto_start:=true is refused on a real arm",
+        ),
+    ],
+)
+def test_contradicting_arguments_are_refused(given: dict[str, str], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        stack.describe("policy", arguments(**given))
+
+
+def test_a_lost_recorder_does_not_end_the_run() -> None:
+    processes = stack.describe("policy", arguments())
+    assert [p.name for p in processes if not p.required] == ["recorder"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("true", '"true"'),
+        ("open drawer", '"open drawer"'),
+        ("", '""'),
+        (True, "true"),
+        (60.0, "60.0"),
+        (2, "2"),
+        (("agentview", "wrist"), '["agentview", "wrist"]'),
+    ],
+)
+def test_parameters_keep_their_type_on_the_command_line(value: object, text: str) -> None:
+    assert parameter_text(value) == text  # type: ignore[arg-type]
+    assert json.loads(text) == (list(value) if isinstance(value, tuple) else value)
+
+
+def test_processes_stay_on_this_machine_and_use_one_thread() -> None:
+    variables = environment()
+    assert variables["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+    assert variables["OMP_NUM_THREADS"] == "1"
