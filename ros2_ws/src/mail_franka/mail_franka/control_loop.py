@@ -1,0 +1,260 @@
+"""The thread that paces the motion core by the robot's clock and streams its set-points."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+
+from mail_franka.arm_config import LoopConfig
+from mail_franka.robot_clock import RobotClock
+from mail_policy.core.devices import Arm, ArmError
+from mail_policy.core.motion.core import MotionCore
+from mail_policy.core.motion.values import (
+    Command,
+    CommandName,
+    MotionInputs,
+    MotionOutputs,
+    Reply,
+)
+from mail_policy.core.types import ActionChunk, ArmReading
+
+_LOGGER = logging.getLogger(__name__)
+_IDLE_S = 0.02
+_BRAKE_S = 1.5
+_SHORTEST_SLEEP_S = 0.0005
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoopTick:
+    """What happened in one tick.
+
+    Attributes:
+        observation_time_s: Of the reading, on the clock that stamps observations [s].
+        reading: The state of the arm, None while there is no link.
+        outputs: What the motion core decided.
+    """
+
+    observation_time_s: float
+    reading: ArmReading | None
+    outputs: MotionOutputs
+
+
+class _Inbox:
+    """What other threads left for the next tick."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._commands: list[Command] = []
+        self._chunk: ActionChunk | None = None
+        self._heartbeat = False
+
+    def put_command(self, command: Command) -> None:
+        with self._lock:
+            self._commands.append(command)
+
+    def put_chunk(self, chunk: ActionChunk) -> None:
+        with self._lock:
+            self._chunk = chunk
+
+    def put_heartbeat(self) -> None:
+        with self._lock:
+            self._heartbeat = True
+
+    def take(self) -> tuple[tuple[Command, ...], ActionChunk | None, bool]:
+        with self._lock:
+            taken = tuple(self._commands), self._chunk, self._heartbeat
+            self._commands, self._chunk, self._heartbeat = [], None, False
+        return taken
+
+
+class ControlLoop:
+    """Reads the arm, asks the motion core, obeys it.
+
+    Args:
+        arm: The arm, already open. Only the loop's thread uses it from `start` on.
+        core: The motion core.
+        config: How to watch the robot's clock.
+        tick_s: Time between set-points [s], by the robot's clock.
+        clock: Translates robot time.
+        observation_now_s: The clock that stamps observations [s]; 0 while it is unknown.
+        on_tick: Called after each tick, from the loop's thread; must not wait.
+    """
+
+    def __init__(
+        self,
+        arm: Arm,
+        core: MotionCore,
+        config: LoopConfig,
+        *,
+        tick_s: float,
+        clock: RobotClock,
+        observation_now_s: Callable[[], float],
+        on_tick: Callable[[LoopTick], None],
+    ) -> None:
+        self._arm = arm
+        self._core = core
+        self._config = config
+        self._tick_s = tick_s
+        self._clock = clock
+        self._observation_now_s = observation_now_s
+        self._on_tick = on_tick
+        self._inbox = _Inbox()
+        self._numbers = count(1)
+        self._waiting: dict[int, tuple[threading.Event, list[Reply]]] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="control", daemon=True)
+        self._controlling = False
+        self._fault = ""
+        self._recovered: bool | None = None
+        self._last_robot_time_s = float("-inf")
+        self._connect_again_at_s: float | None = None
+        self._outputs: MotionOutputs | None = None
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Brake, give control back, end the thread."""
+        if self._thread.is_alive():
+            self._inbox.put_command(Command(CommandName.SHUTDOWN))
+            deadline_s = time.monotonic() + _BRAKE_S
+            while self._controlling and time.monotonic() < deadline_s:
+                time.sleep(0.005)
+        self._stopping.set()
+        self._thread.join(_BRAKE_S)
+
+    def request(self, name: CommandName, task: str = "", max_duration_s: float = 0.0) -> Reply:
+        """Make an operator's request and wait for the answer."""
+        command = Command(name, next(self._numbers), task, max_duration_s)
+        answered: tuple[threading.Event, list[Reply]] = (threading.Event(), [])
+        self._waiting[command.number] = answered
+        self._inbox.put_command(command)
+        answered[0].wait(self._config.reply_s)
+        del self._waiting[command.number]
+        if answered[1]:
+            return answered[1][0]
+        return Reply(command.number, False, f"no answer within {self._config.reply_s} s")
+
+    def offer_chunk(self, chunk: ActionChunk) -> None:
+        """Hand over a chunk; only the newest one of a tick is considered."""
+        self._inbox.put_chunk(chunk)
+
+    def note_heartbeat(self) -> None:
+        """Say that the policy was heard."""
+        self._inbox.put_heartbeat()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._step()
+        except Exception:
+            _LOGGER.exception("the control loop failed; the arm is released")
+        finally:
+            self._release()
+
+    def _step(self) -> None:
+        reading = self._next_reading()
+        now_s = self._observation_time(reading)
+        commands, chunk, heartbeat = self._inbox.take()
+        fault, recovered = self._fault, self._recovered
+        self._fault, self._recovered = "", None
+        inputs = MotionInputs(
+            reading=reading,
+            arm_fault=fault,
+            commands=commands,
+            chunk=chunk,
+            heartbeat=heartbeat,
+            recovered=recovered,
+        )
+        outputs = self._core.step(inputs, now_s)
+        self._obey(outputs)
+        for reply in outputs.replies:
+            self._deliver(reply)
+        self._outputs = outputs
+        self._on_tick(LoopTick(now_s, reading, outputs))
+
+    def _next_reading(self) -> ArmReading | None:
+        """Wait until the robot's clock has moved on by a tick. None if the link is lost."""
+        if self._connect_again_at_s is not None and not self._reconnect():
+            self._stopping.wait(_IDLE_S)
+            return None
+        deadline_s = time.monotonic() + self._config.stall_s
+        while True:
+            try:
+                reading = self._arm.read()
+            except ArmError as error:
+                self._lose_link(str(error))
+                return None
+            passed_s = reading.robot_time_s - self._last_robot_time_s
+            if passed_s >= self._tick_s - 1e-6 or passed_s < 0.0:
+                self._last_robot_time_s = reading.robot_time_s
+                return reading
+            if self._lost_control(reading) or self._stopping.is_set():
+                return reading
+            if time.monotonic() > deadline_s:
+                self._fault = f"the robot's clock stands still for {self._config.stall_s} s"
+                return None
+            time.sleep(max(_SHORTEST_SLEEP_S, 0.8 * (self._tick_s - passed_s)))
+
+    def _lost_control(self, reading: ArmReading) -> bool:
+        return self._controlling and not reading.in_control
+
+    def _lose_link(self, cause: str) -> None:
+        self._fault = cause
+        self._controlling = False
+        self._connect_again_at_s = time.monotonic() + self._config.reconnect_s
+
+    def _reconnect(self) -> bool:
+        """Build a new connection now and then; True once there is one."""
+        if time.monotonic() < (self._connect_again_at_s or 0.0):
+            return False
+        try:
+            self._arm.__exit__(None, None, None)
+            self._arm.__enter__()
+        except ArmError as error:
+            self._lose_link(str(error))
+            return False
+        self._connect_again_at_s = None
+        self._last_robot_time_s = float("-inf")
+        return True
+
+    def _observation_time(self, reading: ArmReading | None) -> float:
+        now_s = self._observation_now_s()
+        if reading is None:
+            return now_s
+        if now_s > 0.0:
+            self._clock.add(reading.robot_time_s, now_s)
+        return self._clock.to_observation_time(reading.robot_time_s)
+
+    def _obey(self, outputs: MotionOutputs) -> None:
+        try:
+            if outputs.hard_stop or (self._controlling and not outputs.wants_control):
+                self._arm.release_control()
+                self._controlling = False
+            elif outputs.wants_control and not self._controlling and not self._fault:
+                self._arm.take_control()
+                self._controlling = True
+            if self._controlling and outputs.set_point is not None:
+                self._arm.follow(outputs.set_point)
+            if outputs.wants_recovery:
+                self._recovered = self._arm.recover()
+        except ArmError as error:
+            self._fault = str(error)
+            if outputs.wants_recovery:
+                self._recovered = False
+
+    def _deliver(self, reply: Reply) -> None:
+        answered = self._waiting.get(reply.number)
+        if answered is not None:
+            answered[1].append(reply)
+            answered[0].set()
+
+    def _release(self) -> None:
+        try:
+            self._arm.release_control()
+        except ArmError as error:
+            _LOGGER.error("releasing the arm failed: %s", error)
+        self._controlling = False

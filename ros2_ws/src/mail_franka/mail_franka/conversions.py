@@ -1,0 +1,143 @@
+"""Translates between ROS messages and the arm's values. Nothing else may build messages."""
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point, Pose, Quaternion
+from mail_msgs.msg import ActionChunk as ActionChunkMsg
+from mail_msgs.msg import Admission as AdmissionMsg
+from mail_msgs.msg import ArmState as ArmStateMsg
+from mail_msgs.msg import GripperState as GripperStateMsg
+from sensor_msgs.msg import JointState as JointStateMsg
+
+from mail_franka.control_loop import LoopTick
+from mail_franka.gripper_worker import GripperView
+from mail_policy.core.frames import Array, quaternion_from_rotation
+from mail_policy.core.kinematics import forward_kinematics
+from mail_policy.core.motion.values import Decision
+from mail_policy.core.robot_limits import RobotType
+from mail_policy.core.types import NUM_JOINTS, ActionChunk
+
+_PREFIXES = {RobotType.FER: "panda", RobotType.FR3: "fr3"}
+
+
+def stamp_to_seconds(stamp: Time) -> float:
+    """Convert a ROS time stamp to seconds."""
+    return stamp.sec + 1e-9 * stamp.nanosec
+
+
+def seconds_to_stamp(seconds: float) -> Time:
+    """Convert seconds to a ROS time stamp; before the epoch there is none."""
+    nanoseconds = max(0, round(seconds * 1e9))
+    return Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
+
+
+def joint_names(robot_type: RobotType) -> list[str]:
+    """Return the names of the seven joints and the two fingers."""
+    prefix = _PREFIXES[robot_type]
+    joints = [f"{prefix}_joint{i + 1}" for i in range(NUM_JOINTS)]
+    return [*joints, f"{prefix}_finger_joint1", f"{prefix}_finger_joint2"]
+
+
+def chunk_from_msg(msg: ActionChunkMsg) -> ActionChunk:
+    """Convert a chunk. Raises ValueError if its numbers do not fill whole rows."""
+    values = np.asarray(msg.values, dtype=np.float64)
+    if msg.action_size == 0 or len(values) == 0 or len(values) % msg.action_size:
+        raise ValueError(
+            f"values must fill whole rows of action_size {msg.action_size}, got {len(values)}"
+        )
+    return ActionChunk(
+        values=values.reshape(-1, msg.action_size),
+        schema=msg.schema,
+        observed_at_s=stamp_to_seconds(msg.observed_at),
+        step_period_s=msg.step_period,
+        lease_epoch=msg.lease_epoch,
+        sequence=msg.sequence,
+        task=msg.task,
+        inference_s=msg.inference_duration,
+    )
+
+
+def joints_to_msg(tick: LoopTick, width_m: float, names: list[str]) -> JointStateMsg | None:
+    """Convert measured joints and fingers; None while there is no reading."""
+    reading = tick.reading
+    if reading is None:
+        return None
+    msg = JointStateMsg(
+        name=names,
+        position=[*reading.joint_positions.tolist(), 0.5 * width_m, 0.5 * width_m],
+        velocity=[*reading.joint_velocities.tolist(), 0.0, 0.0],
+    )
+    msg.header.stamp = seconds_to_stamp(tick.observation_time_s)
+    return msg
+
+
+def state_to_msg(tick: LoopTick, robot_type: RobotType) -> ArmStateMsg:
+    """Convert the state of arm and motion core."""
+    outputs, reading = tick.outputs, tick.reading
+    msg = ArmStateMsg(
+        state=outputs.state.value,
+        cause=outputs.cause[:256],
+        may_move=outputs.may_move,
+        lease_holder=outputs.lease_holder,
+        lease_epoch=outputs.lease_epoch,
+        task=outputs.task,
+        robot_type=robot_type.value,
+        accepted_chunks=outputs.accepted_chunks,
+        rejected_chunks=outputs.rejected_chunks,
+    )
+    msg.header.stamp = seconds_to_stamp(tick.observation_time_s)
+    msg.header.frame_id = f"{_PREFIXES[robot_type]}_link0"
+    if reading is None:
+        return msg
+    target = outputs.set_point.positions if outputs.set_point else reading.joint_positions
+    msg.robot_mode = reading.mode
+    msg.errors = ",".join(reading.errors)[:512]
+    msg.robot_time = reading.robot_time_s
+    msg.joint_positions = reading.joint_positions
+    msg.joint_velocities = reading.joint_velocities
+    msg.set_point = target
+    msg.external_torques = reading.external_torques
+    msg.tcp_pose = pose_to_msg(reading.transform_tcp_to_base)
+    msg.tcp_target = pose_to_msg(forward_kinematics(target))
+    msg.control_success_rate = reading.success_rate
+    return msg
+
+
+def pose_to_msg(transform: Array) -> Pose:
+    """Convert a (4, 4) transform to a pose."""
+    x, y, z = transform[:3, 3].tolist()
+    qx, qy, qz, qw = quaternion_from_rotation(transform[:3, :3]).tolist()
+    return Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
+
+
+def decision_to_msg(decision: Decision, stamp: Time) -> AdmissionMsg:
+    """Convert what was decided about a chunk."""
+    msg = AdmissionMsg(
+        lease_epoch=decision.lease_epoch,
+        sequence=decision.sequence,
+        accepted=decision.accepted,
+        rule=decision.rule[:64],
+        detail=decision.detail[:256],
+        observation_age=decision.observation_age_s,
+        camera_to_command=decision.camera_to_command_s,
+        skipped_steps=decision.skipped_steps,
+        join_jump=decision.join_jump_rad,
+    )
+    msg.header.stamp = stamp
+    return msg
+
+
+def gripper_to_msg(view: GripperView) -> GripperStateMsg | None:
+    """Convert what is known of the gripper; None before its first reading."""
+    if view.reading is None:
+        return None
+    msg = GripperStateMsg(
+        width=view.reading.width_m,
+        max_width=view.reading.max_width_m,
+        target_width=view.target_width_m,
+        is_grasped=view.reading.is_grasped,
+        is_moving=view.is_moving,
+        fault=view.fault[:256],
+    )
+    msg.header.stamp = seconds_to_stamp(view.reading.read_at_s)
+    return msg
