@@ -7,37 +7,72 @@ Sources: DH parameters in Craig's convention, Franka documentation "Denavit-Hart
 parameters"; damped least squares, Wampler 1986; null-space posture, Liegeois 1977.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from mail_policy.core.frames import Array, make_transform, pose_error
+from mail_policy.core.frames import Array, vector_from_rotation
 from mail_policy.core.robot_limits import SHARED_JOINT_LIMITS
 from mail_policy.core.types import NUM_JOINTS
 
 # Posture from which every task starts, legal on both arms [rad].
 HOME_JOINT_POSITIONS = np.array([0.0, -0.20, 0.0, -2.25, 0.0, 2.05, 0.785])
 
-# a [m], d [m], alpha [rad] of joints 1 to 7, Craig's convention.
-_DH_A = (0.0, 0.0, 0.0, 0.0825, -0.0825, 0.0, 0.088)
-_DH_D = (0.333, 0.0, 0.316, 0.0, 0.384, 0.0, 0.0)
-_DH_ALPHA = (0.0, -np.pi / 2, np.pi / 2, np.pi / 2, -np.pi / 2, np.pi / 2, np.pi / 2)
+# a [m], d [m], cos alpha, sin alpha of joints 1 to 7, Craig's convention. All twists are multiples
+# of 90 degrees.
+_DH = (
+    (0.0, 0.333, 1.0, 0.0),
+    (0.0, 0.0, 0.0, -1.0),
+    (0.0, 0.316, 0.0, 1.0),
+    (0.0825, 0.0, 0.0, 1.0),
+    (-0.0825, 0.384, 0.0, -1.0),
+    (0.0, 0.0, 0.0, 1.0),
+    (0.088, 0.0, 0.0, 1.0),
+)
 _FLANGE_M = 0.107
 _HAND_M = 0.1034
-_HAND_ANGLE_RAD = -np.pi / 4
+_HAND_ANGLE_RAD = -math.pi / 4
+_HAND_COS, _HAND_SIN = math.cos(_HAND_ANGLE_RAD), math.sin(_HAND_ANGLE_RAD)
 
-_COS_ALPHA = np.cos(_DH_ALPHA)
-_SIN_ALPHA = np.sin(_DH_ALPHA)
-_TRANSFORM_TCP_TO_JOINT_7 = make_transform(
-    np.array(
+# The posture is pulled at in this many iterations of each call, whether or not the pose has been
+# reached before: a number that varied from call to call would make the elbow jitter.
+_POSTURE_ITERATIONS = 3
+# A pose counts as reached below this error [m and rad].
+_CONVERGED = 1e-6
+_EYE_6 = np.eye(6)
+
+
+def _frame_rows(joint_positions: Array) -> list[list[float]]:
+    """Return the frames of joints 1 to 7 and of the TCP as plain numbers.
+
+    Plain numbers are about ten times as fast as small arrays, and this runs up to a thousand
+    times per second.
+
+    Returns:
+        Eight rows of twelve numbers: the axes x, y, z of the frame, then its origin [m].
+    """
+    rows = []
+    x0, x1, x2, y0, y1, y2 = 1.0, 0.0, 0.0, 0.0, 1.0, 0.0
+    z0, z1, z2, p0, p1, p2 = 0.0, 0.0, 1.0, 0.0, 0.0, 0.0
+    for angle_rad, (a, d, ca, sa) in zip(joint_positions.tolist(), _DH, strict=True):
+        c, s = math.cos(angle_rad), math.sin(angle_rad)
+        # Turn about x by the twist, shift along x and the new z, then turn about z.
+        t0, t1, t2 = ca * y0 + sa * z0, ca * y1 + sa * z1, ca * y2 + sa * z2
+        z0, z1, z2 = ca * z0 - sa * y0, ca * z1 - sa * y1, ca * z2 - sa * y2
+        p0, p1, p2 = p0 + a * x0 + d * z0, p1 + a * x1 + d * z1, p2 + a * x2 + d * z2
+        y0, y1, y2 = c * t0 - s * x0, c * t1 - s * x1, c * t2 - s * x2
+        x0, x1, x2 = c * x0 + s * t0, c * x1 + s * t1, c * x2 + s * t2
+        rows.append([x0, x1, x2, y0, y1, y2, z0, z1, z2, p0, p1, p2])
+    c, s, d = _HAND_COS, _HAND_SIN, _FLANGE_M + _HAND_M
+    rows.append(
         [
-            [np.cos(_HAND_ANGLE_RAD), -np.sin(_HAND_ANGLE_RAD), 0.0],
-            [np.sin(_HAND_ANGLE_RAD), np.cos(_HAND_ANGLE_RAD), 0.0],
-            [0.0, 0.0, 1.0],
+            *(c * x0 + s * y0, c * x1 + s * y1, c * x2 + s * y2),
+            *(c * y0 - s * x0, c * y1 - s * x1, c * y2 - s * x2),
+            *(z0, z1, z2, p0 + d * z0, p1 + d * z1, p2 + d * z2),
         ]
-    ),
-    np.array([0.0, 0.0, _FLANGE_M + _HAND_M]),
-)
+    )
+    return rows
 
 
 def joint_transforms(joint_positions: Array) -> Array:
@@ -49,31 +84,29 @@ def joint_transforms(joint_positions: Array) -> Array:
     Returns:
         Shape (8, 4, 4): transform_joint_i_to_base for joints 1 to 7, then transform_tcp_to_base.
     """
-    cosines, sines = np.cos(joint_positions), np.sin(joint_positions)
-    transforms = np.empty((NUM_JOINTS + 1, 4, 4))
-    parent = np.eye(4)
-    link = np.eye(4)
-    for i in range(NUM_JOINTS):
-        c, s, ca, sa = cosines[i], sines[i], _COS_ALPHA[i], _SIN_ALPHA[i]
-        link[0] = (c, -s, 0.0, _DH_A[i])
-        link[1] = (s * ca, c * ca, -sa, -sa * _DH_D[i])
-        link[2] = (s * sa, c * sa, ca, ca * _DH_D[i])
-        parent = parent @ link
-        transforms[i] = parent
-    transforms[NUM_JOINTS] = parent @ _TRANSFORM_TCP_TO_JOINT_7
+    transforms = np.zeros((NUM_JOINTS + 1, 4, 4))
+    rows = np.array(_frame_rows(joint_positions))
+    transforms[:, :3, :] = rows.reshape(-1, 4, 3).transpose(0, 2, 1)
+    transforms[:, 3, 3] = 1.0
     return transforms
 
 
 def forward_kinematics(joint_positions: Array) -> Array:
     """Return transform_tcp_to_base, shape (4, 4), for joint positions [rad] of shape (7,)."""
-    tcp: Array = joint_transforms(joint_positions)[NUM_JOINTS]
-    return tcp
+    transform = np.zeros((4, 4))
+    transform[:3, :] = np.array(_frame_rows(joint_positions)[NUM_JOINTS]).reshape(4, 3).T
+    transform[3, 3] = 1.0
+    return transform
 
 
-def _jacobian_from(transforms: Array) -> Array:
-    axes = transforms[:NUM_JOINTS, :3, 2]
-    arms = transforms[NUM_JOINTS, :3, 3] - transforms[:NUM_JOINTS, :3, 3]
-    return np.concatenate([np.cross(axes, arms), axes], axis=1).T
+def _jacobian_from(rows: list[list[float]]) -> Array:
+    e0, e1, e2 = rows[NUM_JOINTS][9:]
+    columns = []
+    for row in rows[:NUM_JOINTS]:
+        z0, z1, z2, p0, p1, p2 = row[6:]
+        r0, r1, r2 = e0 - p0, e1 - p1, e2 - p2
+        columns.append([z1 * r2 - z2 * r1, z2 * r0 - z0 * r2, z0 * r1 - z1 * r0, z0, z1, z2])
+    return np.array(columns).T
 
 
 def jacobian(joint_positions: Array) -> Array:
@@ -81,7 +114,26 @@ def jacobian(joint_positions: Array) -> Array:
 
     Rows are linear velocity [m/rad], then angular velocity [rad/rad].
     """
-    return _jacobian_from(joint_transforms(joint_positions))
+    return _jacobian_from(_frame_rows(joint_positions))
+
+
+def _pose_error(tcp_row: list[float], target_columns: list[float]) -> list[float]:
+    """Return `frames.pose_error` from a frame of `_frame_rows` to a target, as plain numbers."""
+    a0, a1, a2, b0, b1, b2, c0, c1, c2, p0, p1, p2 = tcp_row
+    u0, u1, u2, v0, v1, v2, w0, w1, w2, t0, t1, t2 = target_columns
+    # The cross products of the axes add up to the rotation's axis times 2 sin(angle).
+    s0 = a1 * u2 - a2 * u1 + b1 * v2 - b2 * v1 + c1 * w2 - c2 * w1
+    s1 = a2 * u0 - a0 * u2 + b2 * v0 - b0 * v2 + c2 * w0 - c0 * w2
+    s2 = a0 * u1 - a1 * u0 + b0 * v1 - b1 * v0 + c0 * w1 - c1 * w0
+    sine = math.sqrt(s0 * s0 + s1 * s1 + s2 * s2)  # 2 sin(angle)
+    cosine = a0 * u0 + a1 * u1 + a2 * u2 + b0 * v0 + b1 * v1 + b2 * v2  # 2 cos(angle)
+    cosine += c0 * w0 + c1 * w1 + c2 * w2 - 1.0
+    if sine < 1e-3 and cosine < 0.0:
+        # About half a turn the axis must come from elsewhere.
+        now, wanted = np.reshape(tcp_row, (4, 3)), np.reshape(target_columns, (4, 3))
+        return [*(wanted[3] - now[3]), *vector_from_rotation(wanted[:3].T @ now[:3])]
+    scale = 0.5 if sine < 1e-9 else math.atan2(sine, cosine) / sine
+    return [t0 - p0, t1 - p1, t2 - p2, scale * s0, scale * s1, scale * s2]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,22 +171,26 @@ def inverse_kinematics(
         transform_tcp_to_base: Wanted pose, shape (4, 4).
         seed: Joint positions to start from [rad], shape (7,).
         posture: Preferred joint positions [rad], shape (7,).
-        iterations: Number of Newton steps.
+        iterations: Most Newton steps; fewer are made once the pose is reached.
         damping: Added to the diagonal of J J^T.
-        posture_gain: Share of the way to the posture taken in each null-space step.
+        posture_gain: Share of the way to the posture taken in a null-space step; each of the
+            first three Newton steps makes one.
         limit_margin_rad: Distance kept from the joint limits [rad].
     """
     lower = SHARED_JOINT_LIMITS.lower + limit_margin_rad
     upper = SHARED_JOINT_LIMITS.upper - limit_margin_rad
-    q = np.clip(seed, lower, upper)
-    for _ in range(iterations):
-        transforms = joint_transforms(q)
-        error = pose_error(transforms[NUM_JOINTS], transform_tcp_to_base)
-        j = _jacobian_from(transforms)
-        pseudo_inverse = np.linalg.solve(j @ j.T + damping * np.eye(6), j).T
-        task_step = pseudo_inverse @ error
-        pull = posture_gain * (posture - q)
-        posture_step = pull - pseudo_inverse @ (j @ pull)
-        q = np.clip(q + task_step + posture_step, lower, upper)
-    residual = pose_error(forward_kinematics(q), transform_tcp_to_base)
-    return IkSolution(q, float(np.linalg.norm(residual[:3])), float(np.linalg.norm(residual[3:])))
+    target: list[float] = transform_tcp_to_base[:3, :].T.ravel().tolist()
+    q = np.minimum(np.maximum(seed, lower), upper)
+    for iteration in range(iterations):
+        rows = _frame_rows(q)
+        error = _pose_error(rows[NUM_JOINTS], target)
+        pulls = iteration < _POSTURE_ITERATIONS
+        if not pulls and max(map(abs, error)) < _CONVERGED:
+            break
+        j = _jacobian_from(rows)
+        pull = posture_gain * (posture - q) if pulls else np.zeros(NUM_JOINTS)
+        # One solve for both: the step towards the pose, and the pull projected to the null space.
+        weights = np.linalg.solve(j @ j.T + damping * _EYE_6, error - j @ pull)
+        q = np.minimum(np.maximum(q + pull + j.T @ weights, lower), upper)
+    residual = _pose_error(_frame_rows(q)[NUM_JOINTS], target)
+    return IkSolution(q, math.hypot(*residual[:3]), math.hypot(*residual[3:]))

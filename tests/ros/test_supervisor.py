@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 import rclpy
@@ -19,6 +18,7 @@ from std_srvs.srv import Trigger
 
 from mail_bringup.claims import claim_domain
 from mail_bringup.operator_node import Operator, OperatorCancelledError, OperatorError
+from mail_bringup.places import state_folder
 from mail_bringup.startup import StartupError, StartupLimits
 from mail_bringup.supervisor import supervise
 
@@ -81,8 +81,8 @@ class FakeStack:
 
 
 @pytest.fixture
-def stack(tmp_path: Path) -> Iterator[FakeStack]:
-    with claim_domain(tmp_path) as claim:
+def stack() -> Iterator[FakeStack]:
+    with claim_domain(state_folder()) as claim:
         context = Context()
         rclpy.init(context=context, domain_id=int(claim.value))
         fake = FakeStack(context, int(claim.value), SingleThreadedExecutor(context=context))

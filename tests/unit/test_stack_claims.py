@@ -65,6 +65,14 @@ def test_domains_stay_below_the_ports_that_linux_hands_out(tmp_path: Path) -> No
         assert 1 <= int(claim.value) <= 101
 
 
+def test_a_domain_is_not_used_again_at_once(tmp_path: Path) -> None:
+    values = []
+    for _ in range(5):
+        with claims.claim_domain(tmp_path) as claim:
+            values.append(claim.value)
+    assert len(set(values)) == 5
+
+
 def test_run_ids_differ() -> None:
     assert claims.make_run_id() != claims.make_run_id()
 

@@ -6,9 +6,8 @@ nothing moves without an operator's action, every stop takes the lease away, lat
 left on request only.
 """
 
-from mail_policy.core.motion.admission import Rejection, judge
 from mail_policy.core.motion.arm_watch import ArmWatch
-from mail_policy.core.motion.chunk_planner import ChunkPlan, ChunkPlanner
+from mail_policy.core.motion.chunk_desk import ChunkDesk
 from mail_policy.core.motion.config import MotionConfig
 from mail_policy.core.motion.generator import SetPointGenerator
 from mail_policy.core.motion.operator import (
@@ -17,6 +16,7 @@ from mail_policy.core.motion.operator import (
     refusal,
     start_refusal,
 )
+from mail_policy.core.motion.recovery import Recovery
 from mail_policy.core.motion.status import HOMING_HOLDER, POLICY_HOLDER, ArmStatus, Lease
 from mail_policy.core.motion.values import (
     Command,
@@ -27,15 +27,13 @@ from mail_policy.core.motion.values import (
     MotionState,
     Reply,
 )
-from mail_policy.core.motion.watchdogs import RejectionWatch
 from mail_policy.core.robot_limits import RobotType, joint_limits, tightened
 from mail_policy.core.types import ActionChunk, ArmReading
 
 _S = MotionState
-# More missed ticks than these are not made up for: the dead-man has stopped the arm by then.
-_MOST_TICKS = 10
-_RECOVERY_S = 2.0
-_CLEAN_READINGS = 2
+# More missed ticks than these are not made up for: the driver's dead-man has stopped the arm by
+# then, and losing control is a fault.
+_MOST_TICKS = 50
 
 
 class MotionCore:
@@ -52,16 +50,11 @@ class MotionCore:
         self._limits = tightened(joint_limits(robot_type), config.joints)
         self._status = ArmStatus(epoch)
         self._generator = SetPointGenerator(config, self._limits)
-        self._planner = ChunkPlanner(config.admission, config.envelope, self._limits)
+        self._desk = ChunkDesk(config, self._limits, self._generator)
         self._watch = ArmWatch(config.watchdogs)
-        self._rejections = RejectionWatch(config.admission.max_rejected_share)
-        self._plan: ChunkPlan | None = None
         self._width_m: float | None = None
         self._last_robot_time_s: float | None = None
-        self._recovery: Command | None = None
-        self._recovery_until_s: float | None = None
-        self._clean_readings = 0
-        self._accepted = self._rejected = 0
+        self._recovery: Recovery | None = None
         self._replies: list[Reply] = []
         self._hard_stop = self._wants_recovery = False
 
@@ -111,7 +104,7 @@ class MotionCore:
         elif name is CommandName.START_POLICY:
             self._start_policy(command, now_s)
         elif name is CommandName.RECOVER:
-            self._recover(command, now_s)
+            self._recover(command)
         else:
             self._change_state(command, now_s)
 
@@ -146,17 +139,15 @@ class MotionCore:
             return
         self._status.grant(_lease(POLICY_HOLDER, command.task, now_s, command.max_duration_s))
         self._status.enter(_S.POLICY, "waiting for the first chunk", now_s)
-        self._rejections.clear()
-        self._plan = None
+        self._desk.begin()
         done = f"the policy may move the arm for {command.max_duration_s:.0f} s"
         self._reply(command, "", done, self._status.epoch)
 
-    def _recover(self, command: Command, now_s: float) -> None:
+    def _recover(self, command: Command) -> None:
         if self._recovery is not None:
             self._reply(command, "a recovery is under way; wait for its answer")
             return
-        self._recovery, self._clean_readings, self._wants_recovery = command, 0, True
-        self._recovery_until_s = None
+        self._recovery, self._wants_recovery = Recovery(command), True
 
     def _change_state(self, command: Command, now_s: float) -> None:
         name = command.name
@@ -178,28 +169,21 @@ class MotionCore:
     # Watchdogs.
 
     def _watch_recovery(self, inputs: MotionInputs, now_s: float) -> None:
-        """Believe in a recovery only after two clean readings."""
-        command, reading = self._recovery, inputs.reading
-        if command is None:
+        recovery, reading = self._recovery, inputs.reading
+        if recovery is None:
             return
-        if self._status.state is not _S.FAULT or inputs.recovered is False:
-            self._recovery = None
-            errors = ", ".join(reading.errors) if reading else "no link"
-            self._reply(command, f"the robot refused to recover: {errors or 'no reason given'}")
+        if self._status.state is _S.FAULT:
+            failed = recovery.update(inputs.recovered, reading, now_s)
+        else:
+            failed = f"the arm went to {self._status.state.value}: {self._status.cause}"
+        if failed is None:
             return
-        if inputs.recovered:
-            self._recovery_until_s = now_s + _RECOVERY_S
-        if self._recovery_until_s is None or reading is None:
+        self._recovery = None
+        if failed or reading is None:
+            self._reply(recovery.command, failed)
             return
-        clean = not reading.errors and reading.mode in ("idle", "move")
-        self._clean_readings = self._clean_readings + 1 if clean else 0
-        if self._clean_readings >= _CLEAN_READINGS:
-            self._recovery = None
-            self._status.enter(_S.IDLE, "recovered", now_s)
-            self._arm(command, reading, now_s)
-        elif now_s > self._recovery_until_s:
-            self._recovery = None
-            self._reply(command, f"the robot still reports {', '.join(reading.errors)}")
+        self._status.enter(_S.IDLE, "recovered", now_s)
+        self._arm(recovery.command, reading, now_s)
 
     def _watch_lease(self, inputs: MotionInputs, now_s: float) -> None:
         lease, limits = self._status.lease, self._config.watchdogs
@@ -222,60 +206,16 @@ class MotionCore:
         self._generator.brake()
         self._status.enter(_S.STOPPED, cause, now_s)
 
-    # Chunks.
-
     def _consider(self, chunk: ActionChunk, now_s: float) -> Decision:
-        """Admit a chunk and follow it, or say by which rule it was refused."""
-        result: ChunkPlan | Rejection = self._rejection_or_plan(chunk, now_s)
-        age_s = now_s - chunk.observed_at_s
-        rejection = result if isinstance(result, Rejection) else None
-        if self._status.view().active:
-            cause = self._rejections.note(rejection, now_s)
-            if cause:
-                self._stop(cause, now_s)
-        if isinstance(result, Rejection):
-            self._rejected += 1
-            return Decision(
-                chunk.lease_epoch, chunk.sequence, False, result.rule, result.detail, age_s
-            )
-        self._accepted += 1
-        return self._follow(chunk, result, age_s, now_s)
-
-    def _rejection_or_plan(self, chunk: ActionChunk, now_s: float) -> ChunkPlan | Rejection:
-        config = self._config.admission
-        rejection = judge(chunk, self._status.view(), now_s, config)
-        if rejection is None and self._watch.hand_on_arm:
-            rejection = Rejection("hand", "a hand seems to be on the arm")
-        if rejection is not None:
-            return rejection
-        anchor = self._generator.anchor_at(chunk.observed_at_s)
-        if anchor is None:
-            return Rejection("history", "the arm was not in control when the picture was taken")
-        current = self._generator.current
-        plan = self._planner.plan(chunk, anchor, current, self._config.tick_s)
-        if isinstance(plan, Rejection):
-            return plan
-        return self._generator.join_rejection(plan.path) or plan
-
-    def _follow(self, chunk: ActionChunk, plan: ChunkPlan, age_s: float, now_s: float) -> Decision:
-        lease = self._status.lease
-        assert lease is not None, "a chunk was admitted without a lease"
-        lease.last_sequence = chunk.sequence
-        lease.last_observed_at_s = chunk.observed_at_s
-        jump_rad = self._generator.follow(plan.path)
-        self._plan = plan
-        self._status.enter(_S.POLICY, f"following {lease.task!r}", now_s)
-        return Decision(
-            chunk.lease_epoch,
-            chunk.sequence,
-            True,
-            "",
-            "",
-            age_s,
-            age_s + self._config.tick_s,
-            plan.skipped_steps,
-            jump_rad,
-        )
+        view, lease = self._status.view(), self._status.lease
+        decision, stop_cause = self._desk.consider(chunk, view, now_s, self._watch.hand_on_arm)
+        if stop_cause:
+            self._stop(stop_cause, now_s)
+        elif decision.accepted and lease is not None:
+            lease.last_sequence = chunk.sequence
+            lease.last_observed_at_s = chunk.observed_at_s
+            self._status.enter(_S.POLICY, f"following {lease.task!r}", now_s)
+        return decision
 
     # Motion.
 
@@ -288,8 +228,8 @@ class MotionCore:
                 return
         if self._status.state is _S.HOMING:
             self._watch_homing(now_s)
-        elif self._status.state is _S.POLICY and self._plan is not None:
-            self._width_m = self._plan.width_at(self._generator.progress_s)
+        elif self._status.state is _S.POLICY and self._desk.plan is not None:
+            self._width_m = self._desk.plan.width_at(self._generator.progress_s)
             if self._generator.is_lost:
                 self._generator.give_up()
                 self._status.enter(_S.HOLD, "a limit keeps the arm from its path", now_s)
@@ -340,8 +280,8 @@ class MotionCore:
             gripper_width_m=self._width_m,
             decision=decision,
             replies=tuple(self._replies),
-            accepted_chunks=self._accepted,
-            rejected_chunks=self._rejected,
+            accepted_chunks=self._desk.accepted,
+            rejected_chunks=self._desk.rejected,
         )
 
 

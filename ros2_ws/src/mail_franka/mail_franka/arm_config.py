@@ -5,6 +5,9 @@ from dataclasses import dataclass, field, replace
 
 from mail_policy.core.motion.config import MotionConfig
 
+# A real arm that gets no set-point must not go on for longer [s].
+LONGEST_DEAD_MAN_S = 0.2
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrankyConfig:
@@ -36,8 +39,8 @@ class FrankyConfig:
         for name in ("acceleration_share", "jerk_share"):
             if not 0.0 < getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} must be in (0, 1], got {getattr(self, name)}")
-        if not 0.02 <= self.dead_man_s <= 0.2:
-            raise ValueError(f"dead_man_s must be in [0.02, 0.2] s, got {self.dead_man_s}")
+        if not 0.02 <= self.dead_man_s <= 1.0:
+            raise ValueError(f"dead_man_s must be in [0.02, 1] s, got {self.dead_man_s}")
         if not (0.0 < self.collision_torque_nm <= 87.0 and 0.0 < self.collision_force_n <= 100.0):
             raise ValueError(
                 f"collision limits must be in (0, 87] Nm and (0, 100] N, got "
@@ -99,6 +102,8 @@ class TwinConfig:
     commands without any harm to the simulated arm.
 
     Attributes:
+        dead_man_s: Replaces `franky.dead_man_s` [s].
+        max_follow_error_rad: Replaces `franky.max_follow_error_rad` [rad].
         stall_s: Replaces `loop.stall_s` [s].
         max_age_s: Replaces `motion.admission.max_age_s` [s].
         lease_ttl_s: Replaces `motion.watchdogs.lease_ttl_s` [s].
@@ -107,6 +112,8 @@ class TwinConfig:
         hand_torque_nm: Replaces `motion.watchdogs.hand_torque_nm` [Nm].
     """
 
+    dead_man_s: float = 0.4
+    max_follow_error_rad: float = 0.15
     stall_s: float = 1.5
     max_age_s: float = 0.6
     lease_ttl_s: float = 1.0
@@ -134,8 +141,16 @@ class ArmConfig:
     twin: TwinConfig = field(default_factory=TwinConfig)
 
     def for_address(self, address: str) -> "ArmConfig":
-        """Return the settings for a robot; those of a twin are used on loopback only."""
+        """Return the settings for a robot; those of a twin are used on loopback only.
+
+        Raises ValueError if a real robot would be left alone for too long.
+        """
         if not is_loopback(address):
+            if self.franky.dead_man_s > LONGEST_DEAD_MAN_S:
+                raise ValueError(
+                    f"franky.dead_man_s must be at most {LONGEST_DEAD_MAN_S} s on a robot, got "
+                    f"{self.franky.dead_man_s}"
+                )
             return self
         twin, motion = self.twin, self.motion
         admission = replace(
@@ -151,6 +166,11 @@ class ArmConfig:
         )
         return replace(
             self,
+            franky=replace(
+                self.franky,
+                dead_man_s=twin.dead_man_s,
+                max_follow_error_rad=twin.max_follow_error_rad,
+            ),
             loop=replace(self.loop, stall_s=twin.stall_s),
             motion=replace(motion, admission=admission, watchdogs=watchdogs),
         )

@@ -1,5 +1,7 @@
 """Translates between ROS messages and the arm's values. Nothing else may build messages."""
 
+from functools import cache
+
 import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Pose, Quaternion
@@ -15,14 +17,14 @@ from mail_policy.core.frames import Array, quaternion_from_rotation
 from mail_policy.core.kinematics import forward_kinematics
 from mail_policy.core.motion.values import Decision
 from mail_policy.core.robot_limits import RobotType
-from mail_policy.core.types import NUM_JOINTS, ActionChunk
+from mail_policy.core.types import NUM_JOINTS, ActionChunk, GripperReading
 
 _PREFIXES = {RobotType.FER: "panda", RobotType.FR3: "fr3"}
 
 
 def stamp_to_seconds(stamp: Time) -> float:
     """Convert a ROS time stamp to seconds."""
-    return stamp.sec + 1e-9 * stamp.nanosec
+    return float(stamp.sec + 1e-9 * stamp.nanosec)
 
 
 def seconds_to_stamp(seconds: float) -> Time:
@@ -31,6 +33,7 @@ def seconds_to_stamp(seconds: float) -> Time:
     return Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
 
 
+@cache
 def joint_names(robot_type: RobotType) -> list[str]:
     """Return the names of the seven joints and the two fingers."""
     prefix = _PREFIXES[robot_type]
@@ -57,14 +60,17 @@ def chunk_from_msg(msg: ActionChunkMsg) -> ActionChunk:
     )
 
 
-def joints_to_msg(tick: LoopTick, width_m: float, names: list[str]) -> JointStateMsg | None:
-    """Convert measured joints and fingers; None while there is no reading."""
+def joints_to_msg(
+    tick: LoopTick, gripper: GripperView, robot_type: RobotType
+) -> JointStateMsg | None:
+    """Convert measured joints and fingers; None until both were read."""
     reading = tick.reading
-    if reading is None:
+    if reading is None or gripper.reading is None:
         return None
+    finger_m = 0.5 * gripper.reading.width_m
     msg = JointStateMsg(
-        name=names,
-        position=[*reading.joint_positions.tolist(), 0.5 * width_m, 0.5 * width_m],
+        name=joint_names(robot_type),
+        position=[*reading.joint_positions.tolist(), finger_m, finger_m],
         velocity=[*reading.joint_velocities.tolist(), 0.0, 0.0],
     )
     msg.header.stamp = seconds_to_stamp(tick.observation_time_s)
@@ -127,17 +133,15 @@ def decision_to_msg(decision: Decision, stamp: Time) -> AdmissionMsg:
     return msg
 
 
-def gripper_to_msg(view: GripperView) -> GripperStateMsg | None:
-    """Convert what is known of the gripper; None before its first reading."""
-    if view.reading is None:
-        return None
+def gripper_to_msg(view: GripperView, reading: GripperReading) -> GripperStateMsg:
+    """Convert what is known of the gripper and its newest reading."""
     msg = GripperStateMsg(
-        width=view.reading.width_m,
-        max_width=view.reading.max_width_m,
+        width=reading.width_m,
+        max_width=reading.max_width_m,
         target_width=view.target_width_m,
-        is_grasped=view.reading.is_grasped,
+        is_grasped=reading.is_grasped,
         is_moving=view.is_moving,
         fault=view.fault[:256],
     )
-    msg.header.stamp = seconds_to_stamp(view.reading.read_at_s)
+    msg.header.stamp = seconds_to_stamp(reading.read_at_s)
     return msg

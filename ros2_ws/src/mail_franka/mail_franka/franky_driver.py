@@ -32,8 +32,8 @@ _ERROR_NAMES = [name for name in dir(franky.Errors) if not name.startswith("_")]
 # Plain RuntimeErrors come from the trajectory generator and from the network layer.
 _FAULTS = (franky.Exception, RuntimeError)
 _STILL = np.zeros(NUM_JOINTS)
-# A motion that is not renewed ends by itself after this [s].
-_MOTION_MS = 250
+# A motion that is not renewed ends by itself this long after the dead-man [s].
+_MOTION_REST_S = 0.15
 _START_S = 1.0
 _RELEASE_S = 2.0
 # A recovered robot may still show its old state for this long [s].
@@ -192,7 +192,7 @@ class FrankyArm:
         config = self._config
         motion = franky.JointVelocityMotion(
             velocities.tolist(),
-            franky.Duration(_MOTION_MS),
+            franky.Duration(round(1000 * (config.dead_man_s + _MOTION_REST_S))),
             relative_dynamics_factor=franky.RelativeDynamicsFactor(
                 1.0, config.acceleration_share, config.jerk_share
             ),

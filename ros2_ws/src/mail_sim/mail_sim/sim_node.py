@@ -1,6 +1,7 @@
 """ROS 2 shell around the twin: the clock that everybody follows, reset and success."""
 
 import secrets
+import signal
 import threading
 import time
 from pathlib import Path
@@ -58,10 +59,10 @@ class SimNode(Node):
         path = self.get_parameter("config_file").value
         config = load_config(TwinConfig, Path(path)) if path else TwinConfig()
         run_id = self.get_parameter("run_id").value or f"twin{secrets.token_hex(4)}"
-        self._twin = Twin(self.get_parameter("robot_ip").value, run_id, config).__enter__()
         self.create_service(ResetScene, "twin/reset", self._on_reset)
         self.create_service(CheckSuccess, "twin/check_success", self._on_check)
         self._clock_publisher = self.create_publisher(Clock, "/clock", _CLOCK_QOS)
+        self._twin = Twin(self.get_parameter("robot_ip").value, run_id, config).__enter__()
         self._clock_thread = threading.Thread(target=self._run_clock, name="clock", daemon=True)
         self._clock_thread.start()
         priority = "with" if self._twin.has_priority else "without"
@@ -117,6 +118,9 @@ class SimNode(Node):
 
 def main() -> None:
     """Run the twin until it is interrupted or fails."""
+    # rclpy answers an interrupt by ending its context. Python's KeyboardInterrupt on top of that
+    # can hit the EventsExecutor while it changes its tables, and the process aborts at its end.
+    signal.signal(signal.SIGINT, lambda *_: None)
     rclpy.init()
     node = SimNode()
     executor = EventsExecutor()

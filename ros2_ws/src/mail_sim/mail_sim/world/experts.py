@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mail_policy.core.frames import Array
-from mail_sim.world import plans
+from mail_sim.world import block_plans, drawer_plans
 from mail_sim.world.plans import Stage
 from mail_sim.world.servo import Servo
 from mail_sim.world.world import World
@@ -17,15 +17,28 @@ from mail_sim.world.world import World
 # A stage that takes longer than this is stuck, and the plan starts again.
 _STAGE_LIMIT_STEPS = 80
 
+
+def _open_top_and_put_in() -> list[Stage]:
+    """Open the drawer, which always starts too little open for a block, and put the block in."""
+    return [
+        *drawer_plans.open_drawer("top"),
+        *drawer_plans.let_go("top"),
+        *block_plans.fly_to_block("red_block", 0.26),
+        *block_plans.put_block("red_block", block_plans.in_top_drawer, drop_m=0.04, over_m=0.18),
+    ]
+
+
 PLANS: dict[str, Callable[[], list[Stage]]] = {
-    "open_top": lambda: plans.open_drawer("top"),
-    "open_bottom": lambda: plans.open_drawer("bottom"),
-    "close_top": lambda: plans.close_drawer("top"),
-    "close_bottom": lambda: plans.close_drawer("bottom"),
-    "red_in_bowl": lambda: plans.put_block("red_block", plans.in_bowl, drop_m=0.02),
-    "blue_in_bowl": lambda: plans.put_block("blue_block", plans.in_bowl, drop_m=0.02),
-    "red_on_cabinet": lambda: plans.put_block("red_block", plans.on_cabinet),
-    "stack_red_on_blue": lambda: plans.put_block("red_block", plans.on_blue_block),
+    "open_top": lambda: drawer_plans.open_drawer("top"),
+    "open_bottom": lambda: drawer_plans.open_drawer("bottom"),
+    "close_top": lambda: drawer_plans.close_drawer("top"),
+    "close_bottom": lambda: drawer_plans.close_drawer("bottom"),
+    "red_in_bowl": lambda: block_plans.put_block("red_block", block_plans.in_bowl, drop_m=0.02),
+    "blue_in_bowl": lambda: block_plans.put_block("blue_block", block_plans.in_bowl, drop_m=0.02),
+    "red_on_cabinet": lambda: block_plans.put_block("red_block", block_plans.on_cabinet),
+    "stack_red_on_blue": lambda: block_plans.put_block("red_block", block_plans.on_blue_block),
+    "red_in_top": _open_top_and_put_in,
+    "open_and_red_in_top": _open_top_and_put_in,
 }
 
 
@@ -69,6 +82,10 @@ class Expert:
             return
         stage = self._stages[self._index]
         if stage.is_lost(self._world, self._steps) or self._steps > _STAGE_LIMIT_STEPS:
-            self._index = self._steps = 0
+            self._index, self._steps = self._last_entry(), 0
         elif stage.is_done(self._world, self._steps):
             self._index, self._steps = self._index + 1, 0
+
+    def _last_entry(self) -> int:
+        """Return where the plan begins again: the last entry up to this stage."""
+        return max(i for i in range(self._index + 1) if self._stages[i].is_entry)

@@ -35,6 +35,8 @@ JOINT_DAMPING_NMS_RAD = (450.0, 450.0, 350.0, 350.0, 120.0, 120.0, 90.0)
 _CLIENT_LIMIT_S = 0.05
 # Lateness that is caught up by running faster than real time [s]; more is forgotten.
 _CATCH_UP_S = 0.05
+# Sending is one of the dear parts of a control step, and nobody reads the hand at 1 kHz.
+_STEPS_PER_HAND_STATE = 10
 # What franky-sim's hand uses for a Move [N].
 _MOVE_FORCE_N = 70.0
 # A width outside the stroke by less than this is rounding [m].
@@ -136,6 +138,8 @@ class TwinGripperServer(FrankaGripperServer):  # type: ignore[misc]  # franky-si
 class TwinRobotServer(FrankaRobotServer):  # type: ignore[misc]
     """The simulated arm's control box."""
 
+    _steps = 0
+
     def _bind_children(self, hostname: str) -> None:
         gripper_server = TwinGripperServer(self.robot, hostname)
         gripper_server.init()
@@ -144,7 +148,17 @@ class TwinRobotServer(FrankaRobotServer):  # type: ignore[misc]
     @property
     def robot_state(self) -> Any:
         """The state that is sent, without the motor torques in place of external ones."""
-        return super().robot_state.replace(tau_ext_hat_filtered=(0.0,) * 7)
+        state = super().robot_state
+        # The state was made for this call. Another `replace` would cost a tenth of a control step.
+        object.__setattr__(state, "tau_ext_hat_filtered", (0.0,) * 7)
+        return state
+
+    def send_state(self) -> None:
+        """Send the arm's state in every step and the hand's, like the real one, less often."""
+        super(FrankaRobotServer, self).send_state()
+        self._steps += 1
+        if self._steps % _STEPS_PER_HAND_STATE == 0:
+            self.gripper_server.send_state()
 
     def await_answer(self, timeout_s: float) -> None:
         """Wait for the set-point that a client in control owes for the last state."""

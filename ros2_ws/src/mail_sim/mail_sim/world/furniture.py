@@ -6,6 +6,7 @@ as joints, the rest as free joints. So resets and renderers never edit the model
 
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ _BOARD_M = 0.012
 PANEL_M = 0.016
 
 # Firm, grippy contacts for everything that fingers touch (platform-robot.md 5.2).
-GRIPPY = {
+GRIPPY: dict[str, Any] = {
     "friction": "1.3 0.02 0.001",
     "condim": "4",
     "solref": "0.004 1",
@@ -207,7 +208,7 @@ def add_bowl(worldbody: ET.Element, x_m: float, y_m: float) -> None:
         )
 
 
-def _add_box(body: ET.Element, box: Box, **attributes: str) -> None:
+def _add_box(body: ET.Element, box: Box, **attributes: Any) -> None:
     lower, upper = np.array(box.lower), np.array(box.upper)
     ET.SubElement(
         body,

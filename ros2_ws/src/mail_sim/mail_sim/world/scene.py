@@ -131,7 +131,7 @@ def _add_table(asset: ET.Element, worldbody: ET.Element) -> None:
             geom.attrib.pop("material")
             geom.attrib.update(GRIPPY)
             geom.set("group", "4")
-    painted = {"contype": "0", "conaffinity": "0", "type": "box"}
+    painted: dict[str, Any] = {"contype": "0", "conaffinity": "0", "type": "box"}
     ET.SubElement(
         worldbody,
         "geom",
@@ -197,9 +197,7 @@ def _add_cameras(worldbody: ET.Element) -> None:
     )
 
 
-def _camera_axes(
-    eye: tuple[float, ...], target: tuple[float, ...], up: tuple[float, ...]
-) -> str:
+def _camera_axes(eye: tuple[float, ...], target: tuple[float, ...], up: tuple[float, ...]) -> str:
     """Return MJCF's xyaxes of a camera: x to the right of the picture, y to its top."""
     forward = np.subtract(target, eye)
     right = np.cross(forward, up)

@@ -1,0 +1,1 @@
+"""From recorded episodes to windows and batches."""

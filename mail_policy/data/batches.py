@@ -1,0 +1,153 @@
+"""Batches for training: runs of consecutive decisions, every frame in them only once.
+
+Neighbouring windows share all but one of their frames. A batch therefore holds segments of K
+decisions in a row, the K + T - 1 frames that they look at, and where in these frames each window
+is: a history of five costs little more than none.
+
+Letters used for shapes in this file:
+    G  segments        K  decisions per segment      B = G x K
+    N  frames          T  observations of a window   A  rows of a chunk
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mail_policy.data.augment import AugmentConfig, augment
+from mail_policy.data.dataset import Decisions
+from mail_policy.data.normalisation import Statistics
+
+_NO_AUGMENTATION = AugmentConfig(shift_pixels=0, brightness=0.0, colour_gain=0.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Decisions, and the frames that they look at.
+
+    Attributes:
+        images: Per camera, RGB around [0, 1], shape (N, 3, rows, columns).
+        proprio: Normalised, shape (N, 8).
+        windows: Position in the frames of each observation of each window, shape (B, T).
+        tasks: Numbers of the sentences, shape (B,).
+        actions: Normalised targets, shape (B, A, size).
+        mask: 1 where a target counts, shape (B, A).
+    """
+
+    images: tuple[Tensor, ...]
+    proprio: Tensor
+    windows: Tensor
+    tasks: Tensor
+    actions: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchConfig:
+    """Sizes of a training batch.
+
+    Attributes:
+        segments: G.
+        decisions_per_segment: K.
+    """
+
+    segments: int = 8
+    decisions_per_segment: int = 8
+
+    def __post_init__(self) -> None:
+        """Refuse empty batches."""
+        if min(self.segments, self.decisions_per_segment) < 1:
+            raise ValueError(f"a batch needs at least one segment of one decision, got {self}")
+
+
+class BatchMaker:
+    """Makes batches of decisions.
+
+    Args:
+        decisions: To choose from.
+        cameras: Names, in the order of the model.
+        actions: Statistics of the actions.
+        proprio: Statistics of joint positions and gripper width.
+    """
+
+    def __init__(
+        self,
+        decisions: Decisions,
+        cameras: tuple[str, ...],
+        actions: Statistics,
+        proprio: Statistics,
+    ) -> None:
+        self._decisions = decisions
+        self._cameras = cameras
+        self._actions = torch.from_numpy(actions.normalise(decisions.actions))  # (M, size)
+        self._proprio = torch.from_numpy(proprio.normalise(decisions.proprio))  # (M, 8)
+        lengths = np.diff(decisions.starts)
+        self._episode_of = np.repeat(np.arange(len(lengths)), lengths)  # (M,)
+
+    def training_batch(
+        self,
+        config: BatchConfig,
+        augmentation: AugmentConfig,
+        proprio_dropout: float,
+        rng: np.random.Generator,
+    ) -> Batch:
+        """Draw a batch at random; every decision is as likely as any other.
+
+        Args:
+            config: Sizes.
+            augmentation: How much pictures are changed.
+            proprio_dropout: Share of segments whose proprio is replaced by the mean.
+            rng: Source of chance.
+        """
+        # A segment holds a drawn decision at a drawn place, so decisions near the ends of an
+        # episode are not rarer; places outside the episode are masked.
+        drawn = rng.integers(0, len(self._decisions), config.segments)  # (G,)
+        places = np.arange(config.decisions_per_segment)
+        first = drawn - rng.integers(0, config.decisions_per_segment, config.segments)
+        wanted = first[:, None] + places  # (G, K)
+        starts = self._decisions.starts
+        episodes = self._episode_of[drawn]
+        low, high = starts[episodes][:, None], starts[episodes + 1][:, None] - 1
+        inside = (wanted >= low) & (wanted <= high)
+        hidden = rng.random(config.segments) < proprio_dropout
+        return self._batch(np.clip(wanted, low, high), inside, augmentation, hidden, rng)
+
+    def validation_batches(self, size: int) -> Iterator[Batch]:
+        """Yield every decision once, in order, unchanged, up to so many per batch."""
+        rng = np.random.default_rng(0)
+        for first in range(0, len(self._decisions), size):
+            rows = np.arange(first, min(first + size, len(self._decisions)))[None]  # (1, B)
+            seen = np.zeros(1, dtype=np.bool_)
+            yield self._batch(rows, np.ones_like(rows, np.bool_), _NO_AUGMENTATION, seen, rng)
+
+    def _batch(
+        self,
+        rows: NDArray[np.int64],
+        counts: NDArray[np.bool_],
+        augmentation: AugmentConfig,
+        hidden: NDArray[np.bool_],
+        rng: np.random.Generator,
+    ) -> Batch:
+        """Gather decisions (G, K); some do not count, some segments do not see their proprio."""
+        decisions, total = self._decisions, len(self._decisions)
+        # A frame that two segments look at is there twice: they are augmented differently.
+        keys = decisions.windows[rows] + total * np.arange(len(rows))[:, None, None]  # (G, K, T)
+        unique, places = np.unique(keys, return_inverse=True)
+        frames, groups = unique % total, unique // total  # (N,) each
+        flat = rows.reshape(-1)  # (B,)
+        mask = decisions.target_exists[flat] & (decisions.valid[flat] & counts.reshape(-1))[:, None]
+        proprio = self._proprio[frames] * torch.from_numpy(~hidden[groups])[:, None]
+        return Batch(
+            images=tuple(
+                augment(decisions.images[camera][frames], groups, augmentation, rng)
+                for camera in self._cameras
+            ),
+            proprio=proprio,
+            windows=torch.from_numpy(places.reshape(len(flat), -1)),
+            tasks=torch.from_numpy(decisions.tasks[flat]),
+            actions=self._actions[torch.from_numpy(decisions.targets[flat])],
+            mask=torch.from_numpy(mask).float(),
+        )

@@ -1,0 +1,161 @@
+"""All decisions of a set of episodes: what was seen, and what was done next.
+
+Letters used for shapes in this file:
+    M  steps of all episodes together    T  observations of a window
+    A  rows of a chunk
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mail_policy.core.types import Hold
+from mail_policy.data.episodes import DatasetError, EpisodeArrays
+from mail_policy.data.normalisation import Statistics, proprio_vector, statistics_of
+from mail_policy.data.windows import target_rows, window_indices
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Episodes to learn from, and episodes to be measured on.
+
+    Attributes:
+        training: For learning.
+        validation: Held out.
+    """
+
+    training: tuple[EpisodeArrays, ...]
+    validation: tuple[EpisodeArrays, ...]
+
+
+def split_episodes(episodes: Sequence[EpisodeArrays], held_out: int, seed: int) -> Split:
+    """Hold out so many episodes, drawn at random; steps of one episode never part."""
+    if not 0 <= held_out < len(episodes):
+        raise DatasetError(
+            f"cannot hold out {held_out} of {len(episodes)} episodes; record more, or hold out less"
+        )
+    drawn = set(np.random.default_rng(seed).permutation(len(episodes))[:held_out].tolist())
+    return Split(
+        training=tuple(e for i, e in enumerate(episodes) if i not in drawn),
+        validation=tuple(e for i, e in enumerate(episodes) if i in drawn),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRule:
+    """How decisions are cut out of episodes.
+
+    Attributes:
+        history: T.
+        chunk: A.
+        period_s: Time between two steps [s].
+    """
+
+    history: int
+    chunk: int
+    period_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decisions:
+    """Every step of some episodes as a decision.
+
+    Attributes:
+        images: RGB uint8 of shape (M, rows, columns, 3), by camera name.
+        proprio: Joint positions [rad] and gripper width [m], shape (M, 8).
+        actions: Rows of the action schema, shape (M, size).
+        tasks: Number of the sentence, shape (M,).
+        windows: Steps that the policy sees, oldest first, shape (M, T).
+        targets: Steps whose actions it should predict, shape (M, A).
+        target_exists: False past the end of an episode, shape (M, A).
+        valid: False where a gap makes the window invalid, shape (M,).
+        starts: First step of every episode, and M, shape (episodes + 1,).
+        sentences: The tasks, by number.
+    """
+
+    images: dict[str, NDArray[np.uint8]]
+    proprio: NDArray[np.float64]
+    actions: NDArray[np.float64]
+    tasks: NDArray[np.int64]
+    windows: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    target_exists: NDArray[np.bool_]
+    valid: NDArray[np.bool_]
+    starts: NDArray[np.int64]
+    sentences: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+
+def sentences_of(episodes: Sequence[EpisodeArrays]) -> tuple[str, ...]:
+    """Return the different tasks, sorted."""
+    return tuple(sorted({episode.task for episode in episodes}))
+
+
+def make_decisions(
+    episodes: Sequence[EpisodeArrays], rule: WindowRule, sentences: tuple[str, ...]
+) -> Decisions:
+    """Cut episodes into decisions. Every step is one; none is invented."""
+    starts = np.cumsum([0, *(len(episode) for episode in episodes)])
+    parts = [_cut(episode, rule) for episode in episodes]
+    offsets = starts[:-1]
+    return Decisions(
+        images={
+            camera: np.concatenate([episode.images[camera] for episode in episodes])
+            for camera in episodes[0].images
+        },
+        proprio=np.concatenate(
+            [proprio_vector(e.joint_positions, e.gripper_widths_m) for e in episodes]
+        ),
+        actions=np.concatenate([episode.actions for episode in episodes]),
+        tasks=np.concatenate([[sentences.index(e.task)] * len(e) for e in episodes]),
+        windows=np.concatenate([p.windows + o for p, o in zip(parts, offsets, strict=True)]),
+        targets=np.concatenate([p.targets + o for p, o in zip(parts, offsets, strict=True)]),
+        target_exists=np.concatenate([part.target_exists for part in parts]),
+        valid=np.concatenate([part.valid for part in parts]),
+        starts=starts,
+        sentences=sentences,
+    )
+
+
+def measure_statistics(decisions: Decisions) -> tuple[Statistics, Statistics]:
+    """Return the statistics of actions, and of joint positions with the gripper width."""
+    return statistics_of(decisions.actions), statistics_of(decisions.proprio)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cut:
+    """Decisions of one episode, counted from its first step."""
+
+    windows: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    target_exists: NDArray[np.bool_]
+    valid: NDArray[np.bool_]
+
+
+def _cut(episode: EpisodeArrays, rule: WindowRule) -> _Cut:
+    steps = len(episode)
+    cut = _Cut(
+        windows=np.zeros((steps, rule.history), dtype=np.int64),
+        targets=np.zeros((steps, rule.chunk), dtype=np.int64),
+        target_exists=np.zeros((steps, rule.chunk), dtype=np.bool_),
+        valid=np.ones(steps, dtype=np.bool_),
+    )
+    start_s = float(episode.times_s[0])
+    for step in range(steps):
+        found = window_indices(
+            episode.times_s,
+            step,
+            history=rule.history,
+            period_s=rule.period_s,
+            start_s=start_s,
+        )
+        if isinstance(found, Hold):
+            cut.valid[step] = False
+        else:
+            cut.windows[step] = found
+        cut.targets[step], cut.target_exists[step] = target_rows(step, rule.chunk, steps)
+    return cut

@@ -1,0 +1,160 @@
+"""Episodes as arrays, with the resized pictures cached on disk."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_collection.manifest import MANIFEST_NAME, load_manifest
+from data_collection.reader import list_episodes, read_steps
+from mail_policy.core.frames import Array
+from mail_policy.core.types import Observation
+
+CACHE_NAME = ".training_cache"
+
+
+class DatasetError(ValueError):
+    """Episodes cannot be used for training. The text says which and what to do."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EpisodeArrays:
+    """One episode on its time grid; L is the number of steps.
+
+    Attributes:
+        id: Name of the episode.
+        task: The sentence that was followed.
+        times_s: Capture stamps [s], shape (L,).
+        images: RGB uint8 of shape (L, rows, columns, 3), by camera name.
+        joint_positions: Measured [rad], shape (L, 7).
+        gripper_widths_m: Shape (L,).
+        actions: Rows of the action schema, shape (L, size).
+    """
+
+    id: str
+    task: str
+    times_s: Array
+    images: dict[str, NDArray[np.uint8]]
+    joint_positions: Array
+    gripper_widths_m: Array
+    actions: Array
+
+    def __post_init__(self) -> None:
+        """Refuse arrays of different lengths and numbers that are none."""
+        numbers = (self.times_s, self.joint_positions, self.gripper_widths_m, self.actions)
+        lengths = {len(array) for array in numbers} | {len(i) for i in self.images.values()}
+        if len(lengths) != 1 or not len(self.times_s):
+            raise DatasetError(f"episode {self.id}: arrays have lengths {sorted(lengths)}")
+        for name in ("times_s", "joint_positions", "gripper_widths_m", "actions"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise DatasetError(f"episode {self.id}: {name} holds NaN; leave the episode out")
+
+    def __len__(self) -> int:
+        return len(self.times_s)
+
+    def observation(self, step: int) -> Observation:
+        """Return one step as the robot would have seen it."""
+        return Observation(
+            float(self.times_s[step]),
+            {name: images[step] for name, images in self.images.items()},
+            self.joint_positions[step],
+            float(self.gripper_widths_m[step]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PictureRequest:
+    """Which pictures to read.
+
+    Attributes:
+        cameras: Names, in order.
+        height: Rows after resizing.
+        width: Columns after resizing.
+    """
+
+    cameras: tuple[str, ...]
+    height: int
+    width: int
+
+
+def load_episodes(
+    root: Path,
+    pictures: PictureRequest,
+    *,
+    limit: int | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[EpisodeArrays]:
+    """Read all successful episodes below a folder.
+
+    Args:
+        root: Where the episodes are.
+        pictures: Which pictures to read.
+        limit: Use only the first so many; None for all.
+        on_progress: Called with the number of episodes read, and of all.
+
+    Raises:
+        DatasetError: There is no successful episode.
+        EpisodeError: An episode is damaged.
+    """
+    folders = [folder for folder in list_episodes(root) if load_manifest(folder).success]
+    if not folders:
+        raise DatasetError(
+            f"no successful episode below {root}; record some with mailctl collect, or label them "
+            "with mailctl episodes label"
+        )
+    episodes = []
+    for folder in folders[:limit]:
+        episodes.append(_load_cached(folder, pictures, root / CACHE_NAME))
+        on_progress(len(episodes), len(folders[:limit]))
+    return episodes
+
+
+def dataset_sha256(episodes: Sequence[EpisodeArrays]) -> str:
+    """Return a hash of everything that is learned from."""
+    digest = hashlib.sha256()
+    for episode in episodes:
+        digest.update(f"{episode.id}\n{episode.task}\n".encode())
+        numbers = (episode.times_s, episode.joint_positions, episode.gripper_widths_m)
+        for array in (*numbers, episode.actions, *episode.images.values()):
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _load_cached(folder: Path, pictures: PictureRequest, cache: Path) -> EpisodeArrays:
+    file = cache / f"{_cache_key(folder, pictures)}.npz"
+    manifest = load_manifest(folder)
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            arrays = dict(stored)
+    except (OSError, ValueError):
+        arrays = _read(folder, pictures)
+        cache.mkdir(parents=True, exist_ok=True)
+        # Written under another name first: a run that was killed leaves no half file behind.
+        partial = file.with_suffix(".partial.npz")
+        np.savez(partial, **arrays)
+        partial.rename(file)
+    images = {name: arrays.pop(f"image {name}") for name in pictures.cameras}
+    return EpisodeArrays(manifest.id, manifest.task, images=images, **arrays)
+
+
+def _cache_key(folder: Path, pictures: PictureRequest) -> str:
+    """Return a name that changes with the recording and with what is read of it."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    facts = [(path.name, path.stat().st_size) for path in files if path.name != MANIFEST_NAME]
+    manifest = (folder / MANIFEST_NAME).read_bytes()
+    return hashlib.sha256(repr((facts, manifest, pictures)).encode()).hexdigest()[:32]
+
+
+def _read(folder: Path, pictures: PictureRequest) -> dict[str, Any]:
+    steps = read_steps(folder, pictures.cameras, pictures.height, pictures.width)
+    return {
+        "times_s": steps.times_s,
+        "joint_positions": steps.joint_positions,
+        "gripper_widths_m": steps.gripper_widths_m,
+        "actions": steps.actions,
+        **{f"image {name}": images for name, images in steps.images.items()},
+    }

@@ -1,0 +1,1 @@
+"""How good is a policy: roll-outs and statistics."""

@@ -1,0 +1,1 @@
+"""A trained policy at work: history, predictor, sessions."""

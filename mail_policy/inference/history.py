@@ -1,0 +1,75 @@
+"""Keeps the newest observations, and builds windows from them by the training's own rule."""
+
+from collections import deque
+
+from mail_policy.core.types import Hold, Observation
+from mail_policy.data.windows import TOLERANCE_PERIODS, Window, window_indices
+
+# So many stamps in a row that do not advance mean that the clock jumped, not that a message was
+# repeated (faults-and-safety.md, F5).
+STALE_STAMPS_BEFORE_FLUSH = 3
+
+
+class HistoryBuffer:
+    """Observations since the start of an episode, as far back as a window reaches.
+
+    Args:
+        history: Observations per window.
+        period_s: Time between two observations of a window [s].
+    """
+
+    def __init__(self, history: int, period_s: float) -> None:
+        if history < 1 or not period_s > 0.0:
+            raise ValueError(f"needs history >= 1 and period_s > 0, got {history} and {period_s}")
+        self._history = history
+        self._period_s = period_s
+        self._reach_s = (history - 1 + 2 * TOLERANCE_PERIODS) * period_s
+        self._observations: deque[Observation] = deque()
+        self._start_s: float | None = None
+        self._may_start = True
+        self._stale = 0
+
+    def reset(self) -> None:
+        """Start an episode: the next observation is its first, and may be repeated."""
+        self._forget()
+        self._may_start = True
+
+    def push(self, observation: Observation) -> bool:
+        """Take an observation; False if it was dropped because its stamp did not advance."""
+        stamp_s = observation.captured_at_s
+        if self._observations and stamp_s <= self._observations[-1].captured_at_s:
+            self._stale += 1
+            if self._stale < STALE_STAMPS_BEFORE_FLUSH:
+                return False
+            # The clock jumped back. What follows is consistent again, but it is no start: no
+            # observation may be repeated, so windows come back once the history is full.
+            self._forget()
+            self._may_start = False
+        self._stale = 0
+        if self._may_start:
+            self._start_s, self._may_start = stamp_s, False
+        self._observations.append(observation)
+        while stamp_s - self._observations[0].captured_at_s > self._reach_s:
+            self._observations.popleft()
+        return True
+
+    def window(self) -> Window | Hold:
+        """Return the window that ends with the newest observation, or why there is none."""
+        if not self._observations:
+            return Hold("no observation received yet")
+        stamps_s = [observation.captured_at_s for observation in self._observations]
+        indices = window_indices(
+            stamps_s,
+            len(stamps_s) - 1,
+            history=self._history,
+            period_s=self._period_s,
+            start_s=self._start_s,
+        )
+        if isinstance(indices, Hold):
+            return indices
+        return Window(tuple(self._observations[index] for index in indices))
+
+    def _forget(self) -> None:
+        self._observations.clear()
+        self._start_s = None
+        self._stale = 0

@@ -1,0 +1,124 @@
+"""Turns a training run into a checkpoint that can be served."""
+
+import dataclasses
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from data_collection.provenance import software_versions
+from mail_policy.core.frames import Array
+from mail_policy.core.types import Hold
+from mail_policy.data.dataset import Split, WindowRule
+from mail_policy.data.episodes import EpisodeArrays
+from mail_policy.data.normalisation import Statistics
+from mail_policy.data.windows import Window, window_indices
+from mail_policy.inference.checkpoint import (
+    SELF_TEST_NAME,
+    WEIGHTS_NAME,
+    file_sha256,
+    save_manifest,
+)
+from mail_policy.inference.manifest import CheckpointManifest, DatasetRecord
+from mail_policy.inference.predictor import Predictor
+from mail_policy.inference.self_test import save_self_test
+from mail_policy.inference.weights import save_policy
+from mail_policy.models.policy import MailPolicy
+from mail_policy.training.config import TrainConfig
+
+_SELF_TEST_WINDOWS = 4
+_NO_HASH = "0" * 64
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Learned:
+    """What a run knows beside its weights.
+
+    Attributes:
+        config: Of the run.
+        split: The episodes.
+        dataset_sha256: Of all of them.
+        actions: Statistics of the actions.
+        proprio: Statistics of joint positions and gripper width.
+        sentences: The tasks.
+        command: The command line.
+    """
+
+    config: TrainConfig
+    split: Split
+    dataset_sha256: str
+    actions: Statistics
+    proprio: Statistics
+    sentences: tuple[str, ...]
+    command: str
+
+
+def export_checkpoint(folder: Path, policy: MailPolicy, learned: Learned, steps: int) -> None:
+    """Write a checkpoint, load it again, and store what it predicts for a few windows.
+
+    Args:
+        folder: Where; an existing checkpoint is replaced.
+        policy: The weights to save, usually the averaged ones.
+        learned: Everything else.
+        steps: Steps of the optimiser so far.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    save_policy(policy, folder / WEIGHTS_NAME)
+    manifest = _manifest(learned, steps, file_sha256(folder / WEIGHTS_NAME))
+    save_manifest(folder, manifest)
+    threads = learned.config.threads
+    predictor = Predictor(folder, threads=threads)
+    names = manifest.model.camera_names
+    cases = _some_windows(learned)
+    save_self_test(folder / SELF_TEST_NAME, cases, names, predictor.predict_task)
+    sha256 = file_sha256(folder / SELF_TEST_NAME)
+    save_manifest(folder, dataclasses.replace(manifest, self_test_sha256=sha256))
+    Predictor(folder, threads=threads).warm_up()
+
+
+def _manifest(learned: Learned, steps: int, weights_sha256: str) -> CheckpointManifest:
+    config, split = learned.config, learned.split
+    return CheckpointManifest(
+        name=config.name,
+        model=config.model,
+        rate_hz=config.rate_hz,
+        action_schema=config.action_schema,
+        exec_horizon=config.exec_horizon,
+        actions=learned.actions,
+        proprio=learned.proprio if config.model.proprio else None,
+        task_sentences=learned.sentences,
+        dataset=DatasetRecord(
+            sha256=learned.dataset_sha256,
+            training_episodes=tuple(episode.id for episode in split.training),
+            validation_episodes=tuple(episode.id for episode in split.validation),
+        ),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        git_hash=software_versions().get("git", ""),
+        training_command=learned.command,
+        training_steps=steps,
+        weights_sha256=weights_sha256,
+        self_test_sha256=_NO_HASH,
+    )
+
+
+def _some_windows(learned: Learned) -> list[tuple[int, Window]]:
+    """Choose windows evenly from the first held-out episode, the padded first one included."""
+    config = learned.config
+    rule = WindowRule(config.model.history, config.model.chunk, 1.0 / config.rate_hz)
+    episode: EpisodeArrays = (learned.split.validation or learned.split.training)[0]
+    task = learned.sentences.index(episode.task)
+    steps: Sequence[int] = np.linspace(0, len(episode) - 1, _SELF_TEST_WINDOWS).astype(int).tolist()
+    windows = [window_of(episode, step, rule) for step in sorted(set(steps))]
+    return [(task, window) for window in windows if isinstance(window, Window)]
+
+
+def window_of(episode: EpisodeArrays, step: int, rule: WindowRule) -> Window | Hold:
+    """Return what the policy sees at a step of an episode."""
+    times_s: Array = episode.times_s
+    found = window_indices(
+        times_s, step, history=rule.history, period_s=rule.period_s, start_s=float(times_s[0])
+    )
+    if isinstance(found, Hold):
+        return found
+    return Window(tuple(episode.observation(int(index)) for index in found))

@@ -1,0 +1,1 @@
+"""Records runs as episodes; the format is `data_collection`'s."""

@@ -1,0 +1,128 @@
+"""The arm node as a process of its own, with the real driver and a simulated arm."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import rclpy
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from mail_msgs.msg import ArmState
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_srvs.srv import Trigger
+
+from mail_bringup.claims import claim_address, claim_domain
+
+ROOT = Path(__file__).parents[2]
+SERVER = Path(__file__).with_name("fci_process.py")
+LIMIT_S = 60.0
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def start(command: list[str], domain: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "ROS_DOMAIN_ID": domain}
+    return subprocess.Popen(
+        [sys.executable, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+    )
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(5.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class Client:
+    """An operator in another process than the arm."""
+
+    def __init__(self, domain: str, node_process: subprocess.Popen[str]) -> None:
+        self.process = node_process
+        self._context = Context()
+        rclpy.init(context=self._context, domain_id=int(domain))
+        self._node = Node("operator", context=self._context)
+        self.states: list[ArmState] = []
+        self._node.create_subscription(ArmState, "arm/state", self.states.append, LATCHED)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        self._executor.add_node(self._node)
+        while not self._stopping.is_set():
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def close(self) -> None:
+        self._stopping.set()
+        self._thread.join(2.0)
+        self._node.destroy_node()
+        self._context.try_shutdown()
+
+    def wait_until(self, condition: Callable[[], bool], what: str) -> None:
+        deadline_s = time.monotonic() + LIMIT_S
+        while not condition():
+            assert time.monotonic() < deadline_s, f"not within {LIMIT_S} s: {what}"
+            time.sleep(0.002)
+
+    def call(self, kind, name: str, request):
+        client = self._node.create_client(kind, name)
+        assert client.wait_for_service(LIMIT_S), name
+        future = client.call_async(request)
+        self.wait_until(future.done, f"an answer of {name}")
+        return future.result()
+
+    def change_state(self, transition: int) -> bool:
+        request = ChangeState.Request()
+        request.transition.id = transition
+        return self.call(ChangeState, "arm/change_state", request).success
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Iterator[Client]:
+    with ExitStack() as stack:
+        domain = stack.enter_context(claim_domain(tmp_path)).value
+        address = stack.enter_context(claim_address(tmp_path)).value
+        server = start([str(SERVER), address], domain)
+        stack.callback(end, server)
+        assert server.stdout is not None
+        assert server.stdout.readline().strip() == "ready"
+        config = str(ROOT / "launch" / "config" / "arm.yaml")
+        arguments = ["-p", f"robot_ip:={address}", "-p", f"config_file:={config}"]
+        node = start(["-m", "mail_franka.arm_node", "--ros-args", *arguments], domain)
+        stack.callback(end, node)
+        client = Client(domain, node)
+        stack.callback(client.close)
+        yield client
+
+
+def test_a_node_is_configured_armed_homed_and_leaves_calmly_on_sigint(operator: Client) -> None:
+    assert operator.change_state(Transition.TRANSITION_CONFIGURE)
+    assert operator.change_state(Transition.TRANSITION_ACTIVATE)
+    operator.wait_until(lambda: bool(operator.states), "a state")
+    assert operator.call(Trigger, "arm/arm", Trigger.Request()).success
+    assert operator.call(Trigger, "arm/home", Trigger.Request()).success
+    operator.wait_until(lambda: operator.states[-1].state == "homing", "homing")
+    started_s = time.monotonic()
+    operator.process.send_signal(signal.SIGINT)
+    assert operator.process.wait(10.0) == 0
+    assert time.monotonic() - started_s < 3.0
+    operator.wait_until(lambda: operator.states[-1].state == "shutdown", "the last state")
+    assert not operator.states[-1].may_move
