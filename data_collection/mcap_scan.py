@@ -12,14 +12,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcap.records import ChunkIndex
+
 from data_collection.errors import EpisodeError
+from data_collection.mcap_finish import MAGIC, LogIndex
 from data_collection.messages import MessageSchema
 
 # rosbag2 keeps the hash of a type in the metadata of the channel.
 TYPE_HASH_KEY = "topic_type_hash"
-MAGIC = b"\x89MCAP0\r\n"
 _FOOTER_SIZE = 9 + 20
-_SCHEMA, _CHANNEL, _MESSAGE, _CHUNK = 3, 4, 5, 6
+_SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _MESSAGE_INDEX = 3, 4, 5, 6, 7
 _METADATA, _DATA_END = 12, 15
 
 
@@ -65,8 +67,12 @@ class RawMetadata:
     values: dict[str, str]
 
 
-def scan(path: Path) -> Iterator[RawMessage | RawMetadata]:
+def scan(path: Path, index: LogIndex | None = None) -> Iterator[RawMessage | RawMetadata]:
     """Yield what a file holds, in the order of writing.
+
+    Args:
+        path: The file.
+        index: Is filled with what has been verified, to complete the file with.
 
     Raises:
         McapDamage: After the last verified message, unless the file is complete.
@@ -74,7 +80,7 @@ def scan(path: Path) -> Iterator[RawMessage | RawMetadata]:
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            yield from _Scanner(path, data).contents()
+            yield from _Scanner(path, data, index or LogIndex()).contents()
     except OSError as error:
         raise EpisodeError(f"cannot read {path}: {error}") from error
     except ValueError as error:
@@ -87,32 +93,38 @@ def scan(path: Path) -> Iterator[RawMessage | RawMetadata]:
 class _Scanner:
     """Walks over the records of a mapped file."""
 
-    def __init__(self, path: Path, data: mmap.mmap) -> None:
+    def __init__(self, path: Path, data: mmap.mmap, index: LogIndex) -> None:
         self._path = path
         self._data = data
-        self._crc = 0
+        self._index = index
         self._schemas: dict[int, MessageSchema] = {}
         self._channels: dict[int, tuple[str, MessageSchema]] = {}
 
     def contents(self) -> Iterator[RawMessage | RawMetadata]:
         if self._data[:8] != MAGIC:
             raise self._damage(0, "this is not an MCAP file", is_cut=len(self._data) < 8)
-        self._crc = zlib.crc32(MAGIC)
-        position = 8
+        index = self._index
+        index.end, index.crc = 8, zlib.crc32(MAGIC)
         while True:
+            position = index.end
             opcode, body, end = self._record_at(position)
             try:
                 if opcode == _CHUNK:
-                    yield from self._messages_of_chunk(body)
+                    messages = self._messages_of_chunk(body)
+                    self._note_chunk(body, position, end)
+                    yield from messages
+                elif opcode == _MESSAGE_INDEX:
+                    self._note_message_index(body, position, end)
                 elif opcode == _METADATA:
+                    index.metadata += 1
                     yield _metadata(body)
                 elif opcode == _DATA_END:
                     self._check_end(body, position, end)
                     return
             except (struct.error, KeyError, UnicodeDecodeError, _BadChunk) as error:
                 raise self._damage(position, f"unreadable record ({error})") from error
-            self._crc = zlib.crc32(self._data[position:end], self._crc)
-            position = end
+            index.crc = zlib.crc32(self._data[position:end], index.crc)
+            index.end = end
 
     def _record_at(self, position: int) -> tuple[int, bytes, int]:
         """Return opcode, content and end of a record."""
@@ -124,8 +136,8 @@ class _Scanner:
             raise self._damage(position, "the recording was cut off", is_cut=True)
         return opcode, self._data[position + 9 : end], end
 
-    def _messages_of_chunk(self, body: bytes) -> Iterator[RawMessage]:
-        """Verify a chunk as a whole, then yield its messages."""
+    def _messages_of_chunk(self, body: bytes) -> list[RawMessage]:
+        """Verify a chunk as a whole, then return its messages."""
         _, _, size, crc = struct.unpack_from("<QQQI", body)
         compression, position = _string(body, 28)
         records = body[position + 8 :]
@@ -133,7 +145,30 @@ class _Scanner:
             raise _BadChunk(f"compression {compression!r} is not used by this software")
         if len(records) != size or (crc and zlib.crc32(records) != crc):
             raise _BadChunk("checksum differs")
-        yield from list(self._records_of_chunk(records))
+        return list(self._records_of_chunk(records))
+
+    def _note_chunk(self, body: bytes, position: int, end: int) -> None:
+        first_ns, last_ns, size, _ = struct.unpack_from("<QQQI", body)
+        chunk = ChunkIndex(
+            chunk_length=end - position,
+            chunk_start_offset=position,
+            compression="",
+            compressed_size=size,
+            message_end_time=last_ns,
+            message_index_length=0,
+            message_index_offsets={},
+            message_start_time=first_ns,
+            uncompressed_size=size,
+        )
+        self._index.chunks.append(chunk)
+
+    def _note_message_index(self, body: bytes, position: int, end: int) -> None:
+        (channel,) = struct.unpack_from("<H", body)
+        if not self._index.chunks:
+            raise _BadChunk("an index of messages without messages")
+        chunk = self._index.chunks[-1]
+        chunk.message_index_offsets[channel] = position
+        chunk.message_index_length += end - position
 
     def _records_of_chunk(self, records: bytes) -> Iterator[RawMessage]:
         position = 0
@@ -143,6 +178,7 @@ class _Scanner:
             if opcode == _MESSAGE:
                 channel, _, log_time_ns, _ = struct.unpack_from("<HIQQ", records, start)
                 topic, schema = self._channels[channel]
+                self._index.counts[channel] = self._index.counts.get(channel, 0) + 1
                 yield RawMessage(topic, schema, log_time_ns, records[start + 22 : position])
             elif opcode == _SCHEMA:
                 (number,) = struct.unpack_from("<H", records, start)
@@ -150,6 +186,7 @@ class _Scanner:
                 _, after = _string(records, after)
                 text, _ = _string(records, after)
                 self._schemas[number] = MessageSchema(name, text)
+                self._index.schemas[number] = records[start - 9 : position]
             elif opcode == _CHANNEL:
                 number, schema_number = struct.unpack_from("<HH", records, start)
                 topic, after = _string(records, start + 4)
@@ -157,11 +194,12 @@ class _Scanner:
                 type_hash = _mapping(records, after).get(TYPE_HASH_KEY, "")
                 schema = dataclasses.replace(self._schemas[schema_number], type_hash=type_hash)
                 self._channels[number] = (topic, schema)
+                self._index.channels[number] = records[start - 9 : position]
 
     def _check_end(self, body: bytes, position: int, summary_start: int) -> None:
         """Verify the data as a whole, and that the index behind it is complete."""
         (crc,) = struct.unpack("<I", body)
-        if crc and crc != self._crc:
+        if crc and crc != self._index.crc:
             raise self._damage(position, "checksum of the whole recording differs")
         footer = len(self._data) - len(MAGIC) - _FOOTER_SIZE
         if footer < summary_start or self._data[-8:] != MAGIC:

@@ -1,7 +1,7 @@
 """Finds and mends episodes whose recording was cut off or damaged."""
 
 import dataclasses
-import os
+import shutil
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -14,18 +14,15 @@ from data_collection.manifest import (
     EpisodeManifest,
     EpisodeQuality,
     load_manifest,
-    manifest_text,
     parse_manifest,
     save_manifest,
     sync_folder,
 )
-from data_collection.mcap_log import McapLog
+from data_collection.mcap_finish import LogIndex, complete_in_place
 from data_collection.mcap_scan import McapDamage, RawMessage, RawMetadata, scan
 from data_collection.writer import METADATA_NAME
 
 DAMAGED_NAME = "episode.mcap.damaged"
-_NEW_NAME = "episode.mcap.new"
-_CHUNK_BYTES = 1 << 20
 # A kill loses less than one write. If more is lost, the file was damaged and is kept.
 _ORDINARY_TAIL_BYTES = 4 << 20
 
@@ -88,12 +85,17 @@ class _Tally:
 
 def check_episode(folder: Path) -> EpisodeHealth:
     """Read everything in an episode and say what is wrong with it. Changes nothing."""
+    return _inspect(folder, LogIndex())
+
+
+def _inspect(folder: Path, index: LogIndex) -> EpisodeHealth:
+    """Check an episode, and note in an index what is worth to be kept."""
     problem, lost_bytes, is_log_complete, is_cut = "", 0, True, False
     tally = _Tally()
     try:
         manifest = _manifest_of(folder)
         tally.image_topic = topics.image_topic(manifest.cameras[0])
-        for item in scan(folder / LOG_NAME):
+        for item in scan(folder / LOG_NAME, index):
             if isinstance(item, RawMessage):
                 tally.add(item)
         problem = _disagreement(folder, tally)
@@ -117,14 +119,14 @@ def check_episode(folder: Path) -> EpisodeHealth:
 def repair_episode(folder: Path) -> tuple[RepairStatus, str]:
     """Keep the verified part of an episode and make it complete. A second call changes nothing.
 
-    The verified part is copied to a new file that replaces the old one at once, so a repair may
-    itself be killed. A file that lost more than a kill can lose is kept as
-    `episode.mcap.damaged`.
+    The verified part is not touched, and a repair may itself be killed. A copy of a file that lost
+    more than a kill can lose is kept as `episode.mcap.damaged`.
 
     Returns:
         The status, and a sentence for the operator.
     """
-    health = check_episode(folder)
+    index = LogIndex()
+    health = _inspect(folder, index)
     if not health.problem:
         return RepairStatus.OK, f"{folder} is complete: {health.messages} messages"
     if not health.can_be_repaired:
@@ -133,7 +135,7 @@ def repair_episode(folder: Path) -> tuple[RepairStatus, str]:
         manifest = _manifest_of(folder)
         if not health.is_log_complete:
             is_ordinary = health.is_cut and health.lost_bytes <= _ORDINARY_TAIL_BYTES
-            _rewrite_log(folder, manifest, keep_original=not is_ordinary)
+            _complete_log(folder, index, keep_original=not is_ordinary)
         save_manifest(folder, _repaired(manifest, health))
     except (OSError, EpisodeError) as error:
         return RepairStatus.FAILED, f"{folder} cannot be repaired: {error}"
@@ -173,29 +175,15 @@ def _disagreement(folder: Path, tally: _Tally) -> str:
     return ""
 
 
-def _rewrite_log(folder: Path, manifest: EpisodeManifest, *, keep_original: bool) -> None:
-    """Replace the log by a complete one with the verified messages of the old."""
-    new, old = folder / _NEW_NAME, folder / LOG_NAME
-    new.unlink(missing_ok=True)
-    log = McapLog(new, {METADATA_NAME: {"manifest": manifest_text(manifest)}})
-    committed = 0
-    try:
-        for item in scan(old):
-            if isinstance(item, RawMessage):
-                log.add(item.topic, item.schema, item.cdr, item.log_time_ns)
-                committed += len(item.cdr)
-                if committed >= _CHUNK_BYTES:
-                    log.commit()
-                    committed = 0
-    except McapDamage:
-        pass  # the verified part ends here
-    finally:
-        log.close()
-    damaged = folder / DAMAGED_NAME
+def _complete_log(folder: Path, index: LogIndex, *, keep_original: bool) -> None:
+    """Cut the log after its verified part and give it an index."""
+    log, damaged = folder / LOG_NAME, folder / DAMAGED_NAME
     if keep_original and not damaged.exists():
-        os.link(old, damaged)
-    new.replace(old)
-    sync_folder(folder)
+        copy = folder / f"{DAMAGED_NAME}.tmp"
+        shutil.copyfile(log, copy)
+        copy.replace(damaged)
+        sync_folder(folder)
+    complete_in_place(log, index)
 
 
 def _repaired(manifest: EpisodeManifest, health: EpisodeHealth) -> EpisodeManifest:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mcap.reader import make_reader
 from rosbags.highlevel import AnyReader
 
 from data_collection.commands import main
@@ -42,6 +43,14 @@ def verified_messages(log: Path) -> list[RawMessage]:
     except McapDamage:
         pass
     return found
+
+
+def counts_by_index(log: Path) -> tuple[int, int]:
+    """Return how many messages the mcap library finds announced, and how many it reads."""
+    with log.open("rb") as file:
+        reader = make_reader(file, validate_crcs=True)
+        announced = reader.get_summary().statistics.message_count
+        return announced, sum(1 for _ in reader.iter_messages())
 
 
 @pytest.fixture(scope="session")
@@ -94,6 +103,7 @@ def test_a_cut_at_any_byte_loses_only_the_write_that_was_under_way(
     assert verified_messages(folder / LOG_NAME) == expected
     steps = read_steps(folder, session_episodes.cameras, 32, 48)
     assert len(steps.times_s) == kept
+    assert counts_by_index(folder / LOG_NAME) == (4 * kept, 4 * kept)
 
 
 @SHARED
@@ -144,6 +154,7 @@ def test_a_repaired_episode_is_marked_and_others_can_read_it(victim):
     with AnyReader([victim / LOG_NAME]) as reader:
         connection = next(c for c in reader.connections if c.topic == "/joint_states")
         assert connection.msgcount == manifest.steps
+        assert sum(1 for _ in reader.messages([connection])) == manifest.steps
     assert main(["check", str(victim)]) == 0
 
 

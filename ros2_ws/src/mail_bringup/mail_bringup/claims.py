@@ -49,11 +49,28 @@ def try_claim(folder: Path, kind: str, value: str) -> Claim | None:
 
 
 def claim_domain(folder: Path) -> Claim:
-    """Claim a ROS domain in which nothing runs. Raises ClaimError if there is none."""
-    # Starting at different places keeps stacks apart that do not share the folder of locks.
-    start = os.getpid() % len(_DOMAINS)
+    """Claim a ROS domain in which nothing runs. Raises ClaimError if there is none.
+
+    Domains are handed out in turn: for some seconds after a stack has ended, the first requests
+    in its domain may get lost on their way to participants that no longer exist.
+    """
+    start = _turn(folder, "domain", len(_DOMAINS))
     domains = [str(domain) for domain in (*_DOMAINS[start:], *_DOMAINS[:start])]
     return _first(folder, "domain", domains, lambda domain: _domain_is_silent(int(domain)))
+
+
+def _turn(folder: Path, kind: str, count: int) -> int:
+    """Return 0, 1, 2, ... and 0 again, one number more with every call of any process."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / f"{kind}.turn").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        text = file.read()
+        # Folders of locks that do not know each other start at different places.
+        turn = (int(text) + 1 if text.isdigit() else os.getpid()) % count
+        file.truncate(0)
+        file.write(str(turn))
+    return turn
 
 
 def claim_address(folder: Path) -> Claim:

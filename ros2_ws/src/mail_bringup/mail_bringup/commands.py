@@ -6,9 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from mail_bringup.operator_node import Operator, OperatorError
-from mail_bringup.places import state_folder
+from mail_bringup.places import DOMAIN_VARIABLE, state_folder
 from mail_bringup.records import SelectionError, running_stacks, select
-from mail_bringup.session import DOMAIN_VARIABLE
 from mail_bringup.status_text import describe_status
 
 _FIRST_MESSAGE_LIMIT_S = 5.0

@@ -11,7 +11,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from mail_msgs.msg import ArmState, PolicyStatus
 from mail_msgs.srv import CheckSuccess, ResetScene, SetTask, StartPolicy
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.experimental import EventsExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
@@ -19,6 +19,7 @@ from std_srvs.srv import Trigger
 
 ANSWER_LIMIT_S = 10.0
 HOMING_LIMIT_S = 120.0
+_STATE_LIMIT_S = 2.0
 _POLL_PERIOD_S = 0.02
 _TRANSITIONS = {
     "configure": Transition.TRANSITION_CONFIGURE,
@@ -87,7 +88,7 @@ class Operator:
         self.node.create_subscription(
             PolicyStatus, "policy/status", self._on_policy_status, qos_profile_sensor_data
         )
-        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor = EventsExecutor(context=self._context)
         self._executor.add_node(self.node)
         self._thread = threading.Thread(target=self._spin, name="operator", daemon=True)
         self._thread.start()
@@ -214,14 +215,23 @@ class Operator:
         request = ChangeState.Request(transition=Transition(id=_TRANSITIONS[transition]))
         try:
             return bool(self.call(ChangeState, f"{name}/change_state", request, limit_s).success)
+        except OperatorCancelledError:
+            raise
         except OperatorError:
+            # Never asked twice: a transition that is not allowed ends an rclpy node.
             return False
 
     def wait_for_active(self, name: str, limit_s: float) -> bool:
         """Wait until a lifecycle node is active; False if it never was."""
 
         def is_active() -> bool:
-            reply = self.call(GetState, f"{name}/get_state", limit_s=limit_s)
+            try:
+                reply = self.call(GetState, f"{name}/get_state", limit_s=_STATE_LIMIT_S)
+            except OperatorCancelledError:
+                raise
+            except OperatorError:
+                # Busy or not there yet: asking again costs nothing.
+                return False
             return bool(reply.current_state.id == State.PRIMARY_STATE_ACTIVE)
 
         return self.wait_until(is_active, limit_s)

@@ -5,6 +5,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+DOMAIN_VARIABLE = "ROS_DOMAIN_ID"
+
 
 def prefixes() -> list[Path]:
     """Return the install prefixes, first match wins: overlays, then this environment."""

@@ -14,8 +14,6 @@ from mail_bringup.places import find_executable
 from mail_bringup.processes import Process, arm_file, camera_names, cameras_file
 from mail_cameras.config import CamerasConfig
 from mail_policy.core.config import ConfigError, load_config
-from mail_policy.inference.checkpoint import CheckpointError, find_checkpoint, load_manifest
-from mail_policy.inference.sentences import UnknownTaskError, resolve_sentence
 
 CONNECT_LIMIT_S = 1.0
 EXIT_CODE = 2
@@ -37,6 +35,9 @@ def check_all(arguments: Mapping[str, str], processes: Sequence[Process]) -> Non
     """Check everything that a stack needs. Raises PreflightError."""
     problems = check_built(processes)
     if "checkpoint" in arguments:
+        # Imported here: a twin alone needs nothing of the policy.
+        from mail_bringup.checkpoint_check import check_checkpoint
+
         problems += check_files(arguments)
         problems += check_checkpoint(
             arguments["checkpoint"], arguments["task"], camera_names(cameras_file(arguments))
@@ -70,26 +71,6 @@ def check_files(arguments: Mapping[str, str]) -> list[str]:
         problems.append(f"{error}; correct it, or give another file: cameras_file:=PATH")
     if not arm_file(arguments).is_file():
         problems.append(f"{arm_file(arguments)} does not exist; give another: arm_file:=PATH")
-    return problems
-
-
-def check_checkpoint(name: str, task: str, cameras: Sequence[str]) -> list[str]:
-    """The checkpoint is sound, knows the task, and sees through the cameras that we have."""
-    try:
-        manifest = load_manifest(find_checkpoint(name))
-    except CheckpointError as error:
-        return [f"checkpoint {name!r}: {error}"]
-    problems = []
-    try:
-        resolve_sentence(task, manifest.task_sentences)
-    except UnknownTaskError as error:
-        problems.append(f"task {task!r}: {error}")
-    missing = [camera.name for camera in manifest.cameras if camera.name not in cameras]
-    if missing and cameras:
-        problems.append(
-            f"checkpoint {name!r} needs camera {', '.join(missing)}, configured are "
-            f"{', '.join(cameras)}; change the camera file, or choose another checkpoint"
-        )
     return problems
 
 

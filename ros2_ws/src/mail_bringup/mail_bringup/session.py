@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mail_bringup import claims, stack
-from mail_bringup.places import state_folder
+from mail_bringup.places import DOMAIN_VARIABLE, state_folder
 from mail_bringup.preflight import check_all
 from mail_bringup.processes import Process, environment
 from mail_bringup.records import StackRecord, announced
-
-DOMAIN_VARIABLE = "ROS_DOMAIN_ID"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,5 +1,6 @@
 """ROS 2 shell around the cameras of a robot or of its twin: pictures in, topics out."""
 
+import signal
 from functools import partial
 from pathlib import Path
 
@@ -151,6 +152,9 @@ class CameraNode(LifecycleNode):
 
 def main() -> None:
     """Run the node until it is interrupted."""
+    # rclpy answers an interrupt by ending its context. Python's KeyboardInterrupt on top of that
+    # can hit the EventsExecutor while it changes its tables, and the process aborts at its end.
+    signal.signal(signal.SIGINT, lambda *_: None)
     rclpy.init()
     node = CameraNode()
     executor = EventsExecutor()

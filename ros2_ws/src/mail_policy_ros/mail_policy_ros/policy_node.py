@@ -1,5 +1,6 @@
 """ROS 2 shell around a MaIL policy: pictures and joint states in, timed action chunks out."""
 
+import signal
 import time
 from functools import partial
 
@@ -95,7 +96,7 @@ class PolicyNode(LifecycleNode):
         self._assembler.clear()
         self._worker = PolicyWorker(self._make_session(), self._publish_chunk)
         self._worker.start()
-        self._subscriptions = [
+        self._listeners = [
             self.create_subscription(
                 ImageMsg,
                 f"camera/{name}/color/image_raw",
@@ -104,7 +105,7 @@ class PolicyNode(LifecycleNode):
             )
             for name in self._cameras
         ]
-        self._subscriptions += [
+        self._listeners += [
             self.create_subscription(
                 JointStateMsg, "joint_states", self._on_joints, qos_profile_sensor_data
             ),
@@ -137,7 +138,7 @@ class PolicyNode(LifecycleNode):
         if self._worker is None:
             return
         self.destroy_timer(self._timer)
-        for subscription in self._subscriptions:
+        for subscription in self._listeners:
             self.destroy_subscription(subscription)
         self._worker.stop()
         self._worker = None
@@ -202,6 +203,8 @@ class PolicyNode(LifecycleNode):
 
 def main() -> None:
     """Run the node until it is interrupted."""
+    # Without a Python handler of our own, SIGINT can abort a process inside EventsExecutor.
+    signal.signal(signal.SIGINT, lambda *_: None)
     rclpy.init()
     node = PolicyNode()
     executor = EventsExecutor()
