@@ -1,6 +1,6 @@
 """One YAML file per training run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mail_policy.core.action_schema import EE_DELTA, POLICY_RATE_HZ
 from mail_policy.data.augment import AugmentConfig
@@ -67,9 +67,9 @@ class TrainConfig:
     name: str
     model: ModelConfig
     steps: int
-    batch: BatchConfig = BatchConfig()
-    optimiser: OptimiserConfig = OptimiserConfig()
-    augment: AugmentConfig = AugmentConfig()
+    batch: BatchConfig = field(default_factory=BatchConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     held_out_episodes: int = 5
     validate_every: int = 100
     save_every: int = 200

@@ -46,4 +46,4 @@ def _open_board(folder: Path) -> Any:
     except ImportError as error:
         _LOGGER.warning("no TensorBoard: %s; numbers are in %s", error, METRICS_NAME)
         return None
-    return SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder / "tensorboard"))

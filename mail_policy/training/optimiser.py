@@ -15,7 +15,8 @@ _NEVER_DECAYED = ("A_log", "D", "pos_emb")
 
 def make_optimiser(policy: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
     """Return AdamW that decays matrices only."""
-    decayed, free = [], []
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
     for name, parameter in policy.named_parameters():
         never = name.rsplit(".", 1)[-1] in _NEVER_DECAYED or parameter.ndim < 2
         (free if never else decayed).append(parameter)

@@ -1,7 +1,6 @@
 """Saves a run so that it can go on exactly where it was. Safetensors and JSON, no pickle."""
 
 import json
-import os
 from pathlib import Path
 
 from safetensors.torch import save_file
@@ -41,8 +40,8 @@ def save_state(folder: Path, trainer: Trainer, dataset_sha256: str) -> None:
     }
     partial_facts = folder / f"{STEP_NAME}.partial"
     partial_facts.write_text(json.dumps(facts, indent=2) + "\n")
-    os.replace(partial, folder / STATE_NAME)
-    os.replace(partial_facts, folder / STEP_NAME)
+    partial.replace(folder / STATE_NAME)
+    partial_facts.replace(folder / STEP_NAME)
 
 
 def load_state(folder: Path, trainer: Trainer, dataset_sha256: str) -> None:

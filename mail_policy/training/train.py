@@ -182,11 +182,12 @@ def _config_path(name: str) -> Path:
 
 def _summary(run: Run) -> str:
     split, policy = run.learned.split, run.trainer.policy
+    tasks = ", ".join(run.learned.sentences)
     parameters = sum(parameter.numel() for parameter in policy.parameters())
     steps = sum(len(episode) for episode in split.training)
     return (
         f"{parameters / 1e6:.2f} M parameters; {len(split.training)} episodes with {steps} steps "
-        f"to learn from, {len(split.validation)} held out; tasks: {', '.join(run.learned.sentences)}"
+        f"to learn from, {len(split.validation)} held out; tasks: {tasks}"
     )
 
 

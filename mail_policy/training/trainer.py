@@ -81,7 +81,7 @@ class Trainer:
         actions: Statistics,
     ) -> None:
         self.config = config
-        self.policy = policy.to(memory_format=torch.channels_last)
+        self.policy = policy
         self.averaged = AveragedWeights(policy, config.ema_decay)
         self.optimiser = make_optimiser(policy, config.optimiser)
         self.step = 0
@@ -150,4 +150,5 @@ class Trainer:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.config.bf16):
             frames = self.policy.encode_frames(batch.images, batch.proprio)
         windows = frames.float()[batch.windows]  # (B, T, F)
-        return self.policy.loss(windows, batch.tasks, batch.actions, batch.mask)
+        loss: Tensor = self.policy.loss(windows, batch.tasks, batch.actions, batch.mask)
+        return loss

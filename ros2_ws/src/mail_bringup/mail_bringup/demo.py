@@ -14,7 +14,8 @@ from rich.console import Console
 from mail_bringup.arguments import ArgumentError, resolve
 from mail_bringup.claims import ClaimError
 from mail_bringup.demo_report import write_report
-from mail_bringup.demo_run import DemoError, DemoOutcome, DemoRun, DemoSettings
+from mail_bringup.demo_run import DemoError, DemoRun
+from mail_bringup.demo_values import DemoOutcome, DemoSettings
 from mail_bringup.operator_node import Operator, OperatorCancelledError, OperatorError
 from mail_bringup.preflight import EXIT_CODE, PreflightError
 from mail_bringup.run_log import RunLog

@@ -8,7 +8,7 @@ from data_collection.manifest import label_episode
 from data_collection.pictures import write_film_strip, write_video
 from data_collection.provenance import software_versions
 from data_collection.report import timing_summary
-from mail_bringup.demo_run import DemoOutcome, DemoSettings
+from mail_bringup.demo_values import DemoOutcome, DemoSettings, outcome_sentence
 from mail_policy.evaluation.statistics import wilson_interval
 from mail_policy.inference.checkpoint import find_checkpoint, load_manifest
 
@@ -36,17 +36,6 @@ def write_report(settings: DemoSettings, outcome: DemoOutcome, command: str) -> 
     write_video(outcome.episode, files["video"])
     places = [f"  {name:10}  {_shown(path)}" for name, path in files.items()]
     return "\n".join([sentence, *places])
-
-
-def outcome_sentence(settings: DemoSettings, outcome: DemoOutcome) -> str:
-    """Say in one sentence what happened."""
-    did = f"{outcome.resolved_task!r} (seed {settings.seed})"
-    after = f"{outcome.duration_s:.1f} s of simulated time"
-    if outcome.success:
-        return f"Success: {did} was done after {after}; measure {outcome.measure:.3f}."
-    why = f"the arm ended in state {outcome.arm_state!r}"
-    cause = f", because {outcome.arm_cause}" if outcome.arm_cause else ""
-    return f"No success: {did} was not done within {after}; {why}{cause}."
 
 
 def summarise(settings: DemoSettings, outcome: DemoOutcome, command: str) -> dict[str, Any]:

@@ -4,11 +4,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
+from mail_bringup.demo_values import DemoOutcome, DemoSettings
 from mail_bringup.memory import peak_memory_mb
 from mail_bringup.operator_node import Operator
 from mail_bringup.runner import Ended, StackRunner
@@ -22,60 +22,6 @@ _MOTION_RAD_S = 0.01
 
 class DemoError(RuntimeError):
     """The demo could not be carried out."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DemoSettings:
-    """What the demo shall do.
-
-    Attributes:
-        task: The sentence as the user wrote it.
-        checkpoint: Name or folder of the checkpoint.
-        seed: Initial state of the scene.
-        limit_s: Time for the task, on the twin's clock [s].
-        folder: Where results go.
-        started_s: When the command began, on the steady clock [s].
-    """
-
-    task: str
-    checkpoint: str
-    seed: int
-    limit_s: float
-    folder: Path
-    started_s: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DemoOutcome:
-    """What came of it.
-
-    Attributes:
-        success: The twin's own answer.
-        measure: The task's own number, for example the drawer's opening [m].
-        resolved_task: The sentence that the policy followed.
-        duration_s: From the start of the policy to success or end, on the twin's clock [s].
-        real_time_factor: Simulated seconds per wall second while the policy ran.
-        ready_s: From the command until all nodes were active [s].
-        first_motion_s: From the command until the arm moved for the first time [s].
-        policy_start_s: From the command until the policy got the arm [s].
-        peak_memory_mb: Largest resident memory by process name [MB], children included.
-        episode: Folder of the recording.
-        arm_state: State of the arm at the end.
-        arm_cause: Why it was in that state.
-    """
-
-    success: bool
-    measure: float
-    resolved_task: str
-    duration_s: float
-    real_time_factor: float
-    ready_s: float
-    first_motion_s: float
-    policy_start_s: float
-    peak_memory_mb: dict[str, float]
-    episode: Path
-    arm_state: str
-    arm_cause: str
 
 
 class DemoRun:

@@ -13,6 +13,7 @@ from launch.actions import (
 )
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
+from launch.events.process import ProcessExited
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
@@ -70,10 +71,15 @@ def _node(process: Process) -> list[LaunchDescriptionEntity]:
     )
     if not process.required:
         return [node]
-    return [node, RegisterEventHandler(OnProcessExit(target_action=node, on_exit=_stop(process)))]
+    on_exit = OnProcessExit(target_action=node, on_exit=partial(_on_exit, process))
+    return [node, RegisterEventHandler(on_exit)]
 
 
-def _stop(process: Process) -> list[LaunchDescriptionEntity]:
+def _on_exit(
+    process: Process, event: ProcessExited, context: LaunchContext
+) -> list[LaunchDescriptionEntity]:
+    if context.is_shutdown:
+        return []
     reason = f"{process.name} ended; the stack cannot go on without it"
     return [LogInfo(msg=reason), EmitEvent(event=Shutdown(reason=reason))]
 

@@ -11,6 +11,7 @@ from mail_bringup.places import DOMAIN_VARIABLE, state_folder
 from mail_bringup.preflight import check_all
 from mail_bringup.processes import Process, environment
 from mail_bringup.records import StackRecord, announced
+from mail_bringup.shared_memory import remove_leftovers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +45,10 @@ def prepared(name: str, arguments: Mapping[str, str]) -> Iterator[Session]:
         ClaimError: No domain or address is free.
     """
     with contextlib.ExitStack() as open_claims:
+        # Now, because Fast DDS stumbles over leftovers of a killed process, and again at the very
+        # end, when our own processes have ended, some perhaps by force.
+        remove_leftovers()
+        open_claims.callback(remove_leftovers)
         chosen = choose(arguments, open_claims)
         domain_id = _domain(chosen["robot"], open_claims)
         processes = stack.describe(name, chosen)

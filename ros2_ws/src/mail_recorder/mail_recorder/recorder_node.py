@@ -31,7 +31,7 @@ _COMMAND = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 _STREAMS = (
     (topics.JOINT_STATES, JointState, _SENSOR),
     (topics.ARM_STATE, ArmState, _COMMAND),
-    (topics.ADMISSION, Admission, _SENSOR),
+    (topics.ADMISSION, Admission, _COMMAND),
     (topics.GRIPPER_STATE, GripperState, _SENSOR),
     (topics.ACTION_CHUNK, ActionChunk, _COMMAND),
     (topics.POLICY_STATUS, PolicyStatus, _COMMAND),

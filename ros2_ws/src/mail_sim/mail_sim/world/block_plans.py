@@ -127,9 +127,10 @@ def in_bowl(world: World) -> Array:
 def on_blue_block(world: World) -> Array:
     """Return the spot on the blue block [m]."""
     spot: Array = body_position(world.data, "blue_block") + np.array([0.0, 0.0, BLOCK_SIZE_M / 2])
+    return spot
 
 
-def oncabinet_place(world: World) -> Array:
+def on_cabinet(world: World) -> Array:
     """Return a spot on the cabinet, nearer to the robot than its middle [m]."""
     place = cabinet_place(world)
     middle = np.array([place.x_m, place.y_m, CABINET_HEIGHT_M])

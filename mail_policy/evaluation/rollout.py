@@ -1,0 +1,175 @@
+"""Lets a policy act in an environment, with the history, horizon and delay of the robot."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from mail_policy.core.frames import Array
+from mail_policy.core.types import Hold, Observation
+from mail_policy.data.windows import Window
+from mail_policy.evaluation.environment import Environment
+from mail_policy.evaluation.playback import ChunkPlayback
+from mail_policy.evaluation.statistics import percentiles, wilson_interval
+from mail_policy.inference.history import HistoryBuffer
+
+
+class WindowPredictor(Protocol):
+    """What a roll-out needs of a policy whose task is set."""
+
+    def encode(self, observation: Observation) -> None:
+        """Prepare an observation."""
+        ...
+
+    def predict(self, window: Window) -> Array:
+        """Return rows of EE_DELTA, shape (rows, 7)."""
+        ...
+
+    def reset(self) -> None:
+        """Forget all observations."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RolloutConfig:
+    """How a policy acts.
+
+    Attributes:
+        history: Observations per window.
+        period_s: Time of one step [s].
+        exec_horizon: Steps after which the policy plans again.
+        max_steps: Steps after which an episode has failed.
+        latency_steps: Steps between an observation and the chunk made from it.
+    """
+
+    history: int
+    period_s: float
+    exec_horizon: int
+    max_steps: int
+    latency_steps: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse roll-outs that never plan."""
+        if self.exec_horizon < 1 or self.max_steps < 1 or self.latency_steps < 0:
+            raise ValueError(
+                "exec_horizon and max_steps must be at least 1, latency_steps at least 0, got "
+                f"{self}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeResult:
+    """What became of one episode.
+
+    Attributes:
+        seed: Of the initial state.
+        success: Whether the task was done.
+        steps: Until success or the end.
+        inference_ms: Of every plan [ms].
+    """
+
+    seed: int
+    success: bool
+    steps: int
+    inference_ms: tuple[float, ...]
+
+
+def run_episode(
+    environment: Environment,
+    predictor: WindowPredictor,
+    seed: int,
+    config: RolloutConfig,
+    timer: Callable[[], float] = time.perf_counter,
+) -> EpisodeResult:
+    """Run one episode until success or the last step.
+
+    Args:
+        environment: Where.
+        predictor: Who.
+        seed: Of the initial state.
+        config: How.
+        timer: Seconds on a steady clock, to measure inference.
+    """
+    predictor.reset()
+    history = HistoryBuffer(config.history, config.period_s)
+    observation = environment.reset(seed)
+    playback = ChunkPlayback(observation.gripper_width_m)
+    on_the_way: list[tuple[int, Array]] = []
+    inference_ms: list[float] = []
+    next_plan = 0
+    for step in range(config.max_steps):
+        history.push(observation)
+        if step >= next_plan:
+            started_s = timer()
+            window = history.window()
+            if not isinstance(window, Hold):
+                on_the_way.append((step, predictor.predict(window)))
+                inference_ms.append(1e3 * (timer() - started_s))
+                next_plan = step + config.exec_horizon
+        else:
+            predictor.encode(observation)
+        if on_the_way and step >= on_the_way[0][0] + config.latency_steps:
+            made_at, values = on_the_way.pop(0)
+            playback.load(values, made_at)
+        observation = environment.step(playback.next_action())
+        if environment.success():
+            return EpisodeResult(seed, True, step + 1, tuple(inference_ms))
+    return EpisodeResult(seed, False, config.max_steps, tuple(inference_ms))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationResult:
+    """How good a policy is at a task.
+
+    Attributes:
+        task: The resolved sentence.
+        robot: In what it was tried.
+        policy: Name and hash of the checkpoint.
+        config: How it acted.
+        episodes: In the order of their seeds.
+    """
+
+    task: str
+    robot: str
+    policy: dict[str, str]
+    config: RolloutConfig
+    episodes: tuple[EpisodeResult, ...]
+
+    @property
+    def successes(self) -> int:
+        """How many episodes succeeded."""
+        return sum(episode.success for episode in self.episodes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of a summary, see architecture.md 3."""
+        count = len(self.episodes)
+        return {
+            "task": self.task,
+            "robot": self.robot,
+            "policy": self.policy,
+            "episodes": count,
+            "successes": self.successes,
+            "success_rate": self.successes / count if count else 0.0,
+            "interval_95": list(wilson_interval(self.successes, count)),
+            "exec_horizon": self.config.exec_horizon,
+            "latency_steps": self.config.latency_steps,
+            "max_steps": self.config.max_steps,
+            "timing": {
+                "inference_ms": percentiles([t for e in self.episodes for t in e.inference_ms]),
+                "steps_to_success": percentiles([e.steps for e in self.episodes if e.success]),
+            },
+            "rows": [
+                {"seed": episode.seed, "success": episode.success, "steps": episode.steps}
+                for episode in self.episodes
+            ],
+        }
+
+
+def run_episodes(
+    environment: Environment,
+    predictor: WindowPredictor,
+    seeds: Iterable[int],
+    config: RolloutConfig,
+) -> list[EpisodeResult]:
+    """Run one episode per seed, one after the other."""
+    return [run_episode(environment, predictor, seed, config) for seed in seeds]

@@ -1,0 +1,171 @@
+"""`mailctl eval`: the success rate of a checkpoint on the twin, with its interval."""
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from mail_policy.evaluation.rollout import (
+    EpisodeResult,
+    EvaluationResult,
+    RolloutConfig,
+    run_episode,
+)
+from mail_policy.inference.checkpoint import CheckpointError, find_checkpoint, load_manifest
+from mail_policy.inference.manifest import CheckpointManifest
+from mail_policy.inference.sentences import UnknownTaskError, resolve_sentence
+
+# Seeds from here on are never used for demonstrations, see mail_sim.world.layout.
+FIRST_SEED = 100_000
+_DEFAULT_MAX_STEPS = 240
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one worker process does, once per seed.
+
+    Attributes:
+        checkpoint: Folder of the policy.
+        task: The resolved sentence.
+        config: How the policy acts.
+    """
+
+    checkpoint: Path
+    task: str
+    config: RolloutConfig
+
+
+def evaluate_sim(
+    job: Job, seeds: Sequence[int], workers: int, on_result: Callable[[EpisodeResult], None]
+) -> list[EpisodeResult]:
+    """Run episodes in the directly stepped twin, several at a time.
+
+    Args:
+        job: The policy and its task.
+        seeds: Of the initial states.
+        workers: Processes.
+        on_result: Called with every result as it comes.
+
+    Returns:
+        Results in the order of the seeds.
+    """
+    # One thread per process: OpenMP's barriers cost more than they bring on shared cores.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    context = multiprocessing.get_context("spawn")
+    results: list[EpisodeResult] = []
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_start_worker, initargs=(job,)
+    ) as pool:
+        for future in as_completed([pool.submit(_run_seed, seed) for seed in seeds]):
+            results.append(future.result())
+            on_result(results[-1])
+    return sorted(results, key=lambda result: result.seed)
+
+
+# Where episodes can be run, by the value of --robot.
+EVALUATORS = {"sim": evaluate_sim}
+
+_run: Callable[[int], EpisodeResult]
+
+
+def _start_worker(job: Job) -> None:
+    """Load policy and world once per process."""
+    global _run
+    from mail_policy.inference.predictor import Predictor
+    from mail_sim.world.world import World
+
+    predictor = Predictor(job.checkpoint, threads=1)
+    predictor.warm_up()
+    predictor.set_task(job.task)
+    names = tuple(camera.name for camera in predictor.manifest.cameras)
+    # The world lives as long as the process, which ends with the pool.
+    world = World(job.task, cameras=names).__enter__()
+    _run = lambda seed: run_episode(world, predictor, seed, job.config)  # noqa: E731
+
+
+def _run_seed(seed: int) -> EpisodeResult:
+    return _run(seed)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Evaluate as the words of a command line say; return the exit code."""
+    arguments = _parser().parse_args(argv)
+    console = Console()
+    try:
+        folder = find_checkpoint(arguments.checkpoint)
+        manifest = load_manifest(folder)
+        task = resolve_sentence(
+            arguments.task or manifest.task_sentences[0], manifest.task_sentences
+        )
+    except (CheckpointError, UnknownTaskError) as error:
+        sys.stderr.write(f"mailctl eval: {error}\n")
+        return 1
+    job = Job(folder, task, _rollout_config(manifest, arguments))
+    seeds = range(arguments.seed0, arguments.seed0 + arguments.episodes)
+    with Progress(console=console) as bar:
+        shown = bar.add_task(task, total=len(seeds))
+
+        def show(result: EpisodeResult) -> None:
+            verdict = "success" if result.success else "failure"
+            bar.console.print(f"seed {result.seed}: {verdict} after {result.steps} steps")
+            bar.advance(shown)
+
+        episodes = EVALUATORS[arguments.robot](job, seeds, arguments.workers, show)
+    policy = {"name": manifest.name, "sha256": manifest.weights_sha256}
+    result = EvaluationResult(
+        task=task,
+        robot=arguments.robot,
+        policy=policy,
+        config=job.config,
+        episodes=tuple(episodes),
+    )
+    _report(result, arguments.json, console)
+    return 0
+
+
+def _rollout_config(manifest: CheckpointManifest, arguments: argparse.Namespace) -> RolloutConfig:
+    return RolloutConfig(
+        history=manifest.history,
+        period_s=1.0 / manifest.rate_hz,
+        exec_horizon=arguments.exec_horizon or manifest.exec_horizon,
+        max_steps=arguments.max_steps,
+        latency_steps=arguments.latency_steps,
+    )
+
+
+def _report(result: EvaluationResult, path: Path | None, console: Console) -> None:
+    summary = result.to_json()
+    low, high = summary["interval_95"]
+    console.print(
+        f"{summary['successes']} of {summary['episodes']} succeeded: "
+        f"{100 * summary['success_rate']:.1f} % (95 % interval {100 * low:.1f} to {100 * high:.1f})"
+    )
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(summary, indent=2) + "\n")
+        console.print(f"written: {path}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mailctl eval", description="Measure the success rate of a checkpoint."
+    )
+    parser.add_argument("--checkpoint", required=True, help="name, or path of a folder")
+    parser.add_argument("--task", default="", help="a sentence; default: the policy's first task")
+    parser.add_argument("--robot", choices=sorted(EVALUATORS), default="sim")
+    parser.add_argument("--episodes", type=int, default=20)
+    parser.add_argument("--seed0", type=int, default=FIRST_SEED, help="first seed")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--exec-horizon", type=int, default=0, help="0: as the checkpoint says")
+    parser.add_argument("--latency-steps", type=int, default=1, help="delay of inference")
+    parser.add_argument("--max-steps", type=int, default=_DEFAULT_MAX_STEPS)
+    parser.add_argument("--json", type=Path, help="where to write the result")
+    return parser

@@ -1,0 +1,142 @@
+"""What is missing is said before anything starts, once, with the remedy."""
+
+import dataclasses
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from mail_bringup import checkpoint_check, preflight
+from mail_bringup.arguments import resolve
+from mail_bringup.claims import FCI_PORT
+from mail_bringup.processes import Process
+from mail_bringup.stack import STACKS
+from mail_policy.inference.checkpoint import CheckpointError
+
+CAMERAS = """
+cameras:
+  - {name: agentview, driver: twin, image_width: 8, image_height: 8, rate_hz: 20, frame_id: a}
+  - {name: wrist, driver: twin, image_width: 8, image_height: 8, rate_hz: 20, frame_id: b}
+"""
+PROCESS = Process(name="arm", package="p", executable="e")
+SENTENCES = ("open the top drawer of the cabinet", "push the red block")
+
+
+def arguments(tmp_path: Path, **given: str) -> dict[str, str]:
+    """Return arguments whose files exist."""
+    (tmp_path / "cameras.yaml").write_text(CAMERAS)
+    (tmp_path / "arm.yaml").touch()
+    defaults = {
+        "cameras_file": os.fspath(tmp_path / "cameras.yaml"),
+        "arm_file": os.fspath(tmp_path / "arm.yaml"),
+        "robot_ip": "127.0.0.251",
+        "episodes_dir": os.fspath(tmp_path / "episodes"),
+    }
+    return resolve(STACKS["policy"], defaults | given)
+
+
+@pytest.fixture
+def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Pretend that the executable of PROCESS is built, and that a checkpoint exists."""
+    executable = tmp_path / "lib/p/e"
+    executable.parent.mkdir(parents=True)
+    executable.touch()
+    monkeypatch.setenv("AMENT_PREFIX_PATH", os.fspath(tmp_path))
+    cameras = (SimpleNamespace(name="agentview"), SimpleNamespace(name="wrist"))
+    manifest = SimpleNamespace(task_sentences=SENTENCES, cameras=cameras)
+    monkeypatch.setattr(checkpoint_check, "find_checkpoint", Path)
+    monkeypatch.setattr(checkpoint_check, "load_manifest", lambda folder: manifest)
+    return
+
+
+@pytest.mark.usefixtures("built")
+def test_a_complete_stack_passes(tmp_path: Path) -> None:
+    preflight.check_all(arguments(tmp_path), [PROCESS])
+
+
+@pytest.mark.usefixtures("built")
+def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
+    given = arguments(tmp_path, task="dance", arm_file="/nowhere/arm.yaml")
+    with pytest.raises(preflight.PreflightError) as caught:
+        preflight.check_all(given, [PROCESS])
+    assert len(caught.value.problems) == 2
+    assert "/nowhere/arm.yaml does not exist" in caught.value.problems[0]
+    assert "'dance' is no task of this policy" in caught.value.problems[1]
+
+
+def test_an_executable_that_is_not_built_is_named() -> None:
+    missing = dataclasses.replace(PROCESS, executable="no_such_node")
+    (problem,) = preflight.check_built([missing, missing])
+    assert "no_such_node" in problem
+    assert "make build" in problem
+
+
+def test_a_misspelt_camera_file_is_explained(tmp_path: Path) -> None:
+    given = arguments(tmp_path)
+    Path(given["cameras_file"]).write_text(CAMERAS.replace("frame_id: a", "frame: a"))
+    (problem,) = preflight.check_files(given)
+    assert "unknown key 'frame'" in problem
+    assert "cameras_file:=PATH" in problem
+
+
+@pytest.mark.usefixtures("built")
+def test_a_camera_that_the_checkpoint_needs_is_missed_by_name() -> None:
+    (problem,) = checkpoint_check.check_checkpoint("c", "push the red block", ["agentview"])
+    assert "needs camera wrist, configured are agentview" in problem
+
+
+@pytest.mark.usefixtures("built")
+def test_cameras_that_the_checkpoint_does_not_need_do_no_harm() -> None:
+    cameras = ["agentview", "wrist", "spare"]
+    assert checkpoint_check.check_checkpoint("c", "push the red block", cameras) == []
+
+
+@pytest.mark.usefixtures("built")
+def test_a_short_form_of_a_task_passes() -> None:
+    assert checkpoint_check.check_checkpoint("c", "open drawer", ["agentview", "wrist"]) == []
+
+
+def test_a_missing_checkpoint_is_one_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> Path:
+        raise CheckpointError("no such folder; train one")
+
+    monkeypatch.setattr(checkpoint_check, "find_checkpoint", refuse)
+    (problem,) = checkpoint_check.check_checkpoint("c", "dance", ["agentview"])
+    assert problem == "checkpoint 'c': no such folder; train one"
+
+
+def test_a_folder_that_can_be_made_passes(tmp_path: Path) -> None:
+    assert preflight.check_writable(tmp_path / "a" / "b") == []
+
+
+def test_a_file_in_the_way_of_recordings_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (problem,) = preflight.check_writable(tmp_path / "file" / "episodes")
+    assert f"cannot write below {tmp_path / 'file'}" in problem
+
+
+def test_an_address_that_another_twin_uses_is_refused() -> None:
+    with socket.create_server(("127.0.0.252", FCI_PORT)):
+        (problem,) = preflight.check_address_free("127.0.0.252")
+    assert "in use" in problem
+    assert preflight.check_address_free("127.0.0.252") == []
+
+
+def test_a_robot_that_does_not_answer_is_named_with_the_remedy() -> None:
+    (problem,) = preflight.check_robot_reachable("127.0.0.253")
+    assert problem.startswith("no robot answers at 127.0.0.253:1337")
+    assert "activate FCI in Desk" in problem
+    with socket.create_server(("127.0.0.253", FCI_PORT)):
+        assert preflight.check_robot_reachable("127.0.0.253") == []
+
+
+def test_a_missing_egl_is_named_with_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> None:
+        raise OSError("no such library")
+
+    monkeypatch.setattr(preflight.ctypes, "CDLL", refuse)
+    (problem,) = preflight.check_rendering()
+    assert "apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri" in problem
