@@ -157,5 +157,7 @@ def _cut(episode: EpisodeArrays, rule: WindowRule) -> _Cut:
             cut.valid[step] = False
         else:
             cut.windows[step] = found
-        cut.targets[step], cut.target_exists[step] = target_rows(step, rule.chunk, steps)
+        cut.targets[step], cut.target_exists[step] = target_rows(
+            episode.times_s, step, chunk=rule.chunk, period_s=rule.period_s
+        )
     return cut

@@ -61,36 +61,45 @@ def window_indices(
     wanted = stamps[newest] - period_s * np.arange(history - 1, -1, -1)  # (history,)
     if start_s is not None:
         wanted = np.maximum(wanted, start_s)
-    after = np.clip(np.searchsorted(stamps, wanted), 1, max(len(stamps) - 1, 1))
-    pairs = np.stack([after - 1, np.minimum(after, len(stamps) - 1)])  # (2, history)
-    misses = np.abs(stamps[pairs] - wanted)  # (2, history)
-    nearest = misses.argmin(axis=0)
-    columns = np.arange(history)
-    found: NDArray[np.int64] = pairs[nearest, columns].astype(np.int64)
-    worst = int(misses[nearest, columns].argmax())
-    miss_s = float(misses[nearest, columns][worst])
-    if miss_s > TOLERANCE_PERIODS * period_s + _ROUNDING_S:
+    found, misses_s = _nearest(stamps, wanted)
+    worst = int(misses_s.argmax())
+    if misses_s[worst] > TOLERANCE_PERIODS * period_s + _ROUNDING_S:
         age_s = stamps[newest] - wanted[worst]
         return Hold(
             f"the history has a gap: no observation {age_s:.3f} s before the newest, the nearest "
-            f"is {miss_s:.3f} s away, limit is {TOLERANCE_PERIODS * period_s:.3f} s"
+            f"is {misses_s[worst]:.3f} s away, limit is {TOLERANCE_PERIODS * period_s:.3f} s"
         )
     return found
 
 
 def target_rows(
-    decision: int, chunk: int, steps: int
+    stamps_s: NDArray[np.float64], decision: int, *, chunk: int, period_s: float
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Find the actions that a chunk should predict.
+    """Find the actions that a chunk should predict, by time as well.
 
     Args:
+        stamps_s: Capture stamps of all steps of an episode, rising [s].
         decision: Step at which the policy decides; its own action comes first.
         chunk: Rows per chunk.
-        steps: Steps of the episode.
+        period_s: Time between two rows [s].
 
     Returns:
-        Positions of the actions, shape (chunk,), and which of them exist. Positions past the end
-        repeat the last step and are marked as missing; a loss must not count them.
+        Positions of the actions, shape (chunk,), and which of them exist. Where none does, past
+        the end or in a gap, the position is that of the nearest; a loss must not count it.
     """
-    rows = np.arange(decision, decision + chunk)
-    return np.minimum(rows, steps - 1).astype(np.int64), rows < steps
+    wanted = stamps_s[decision] + period_s * np.arange(chunk)
+    rows, misses_s = _nearest(stamps_s, wanted)
+    return rows, misses_s <= TOLERANCE_PERIODS * period_s + _ROUNDING_S
+
+
+def _nearest(
+    stamps_s: NDArray[np.float64], wanted_s: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return for each wanted instant the position of the nearest stamp, and its distance [s]."""
+    last = len(stamps_s) - 1
+    after = np.clip(np.searchsorted(stamps_s, wanted_s), 0, last)
+    before = np.maximum(after - 1, 0)
+    found = np.where(
+        np.abs(stamps_s[before] - wanted_s) <= np.abs(stamps_s[after] - wanted_s), before, after
+    ).astype(np.int64)
+    return found, np.abs(stamps_s[found] - wanted_s)

@@ -1,5 +1,8 @@
 """Which task does a sentence mean; never a guess."""
 
+import contextlib
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -48,9 +51,7 @@ def test_a_sentence_or_an_unambiguous_short_form_is_understood(
         ("draw", (TOP,), "is no task"),
     ],
 )
-def test_anything_else_is_refused_with_a_hint(
-    text: str, known: tuple[str, ...], says: str
-) -> None:
+def test_anything_else_is_refused_with_a_hint(text: str, known: tuple[str, ...], says: str) -> None:
     with pytest.raises(UnknownTaskError) as error:
         resolve_sentence(text, known)
     assert says in str(error.value)
@@ -58,10 +59,12 @@ def test_anything_else_is_refused_with_a_hint(
 
 @given(st.text(max_size=300))
 def test_any_text_gives_a_known_sentence_or_a_refusal(text: str) -> None:
-    try:
-        assert resolve_sentence(text, (TOP, BOWL)) in (TOP, BOWL)
-    except UnknownTaskError as error:
-        assert len(str(error)) < 2000
+    meant = ""
+    with contextlib.suppress(UnknownTaskError):
+        meant = resolve_sentence(text, (TOP, BOWL))
+    words = set(re.findall(r"\w+", text.casefold()))
+    assert meant in ("", TOP, BOWL)
+    assert not meant or words <= set(meant.split())
 
 
 def test_hashed_ngrams_are_unit_vectors_and_the_same_everywhere() -> None:
@@ -71,7 +74,7 @@ def test_hashed_ngrams_are_unit_vectors_and_the_same_everywhere() -> None:
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
     assert vectors[0] @ vectors[1] < 0.99
     # Python's own hash would differ between processes.
-    assert int(np.abs(encode(["a"])).argmax()) == 377
+    assert np.flatnonzero(encode(["a"])).tolist() == [47, 132]
 
 
 def test_an_unknown_encoder_is_refused_and_the_known_ones_are_listed() -> None:

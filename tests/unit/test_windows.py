@@ -74,9 +74,17 @@ def test_stamps_with_less_than_half_a_period_of_jitter_give_the_grid_or_a_hold(
 
 
 def test_targets_start_with_the_action_of_the_decision_and_are_never_invented() -> None:
-    rows, exist = target_rows(decision=3, chunk=4, steps=5)
+    stamps_s = 3.0 + PERIOD_S * np.arange(5)
+    rows, exist = target_rows(stamps_s, 3, chunk=4, period_s=PERIOD_S)
     assert rows.tolist() == [3, 4, 4, 4]
     assert exist.tolist() == [True, True, False, False]
+
+
+def test_targets_after_a_gap_belong_to_their_time() -> None:
+    stamps_s = PERIOD_S * np.array([0.0, 1.0, 4.0, 5.0, 6.0])
+    rows, exist = target_rows(stamps_s, 0, chunk=6, period_s=PERIOD_S)
+    assert exist.tolist() == [True, True, False, False, True, True]
+    assert rows[exist].tolist() == [0, 1, 2, 3]
 
 
 def replay(stamps_s: list[float], history: int) -> list[Window | Hold]:

@@ -22,7 +22,7 @@ def write_report(settings: DemoSettings, outcome: DemoOutcome, command: str) -> 
         command: The command line, to do it again.
     """
     sentence = outcome_sentence(settings, outcome)
-    label_episode(outcome.episode, outcome.success, sentence)
+    label_episode(outcome.episode, outcome.success, outcome.arm_cause or "not done in time")
     summary = summarise(settings, outcome, command)
     summary["outcome"] = sentence
     files = {

@@ -10,6 +10,7 @@ from mail_bringup.startup import StartupError, StartupLimits, bring_up, start_ta
 from mail_bringup.supervisor_node import DiagnosticsReporter, declare_parameters
 
 _CLOCK_LIMIT_S = 60.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _StopRequested(BaseException):
@@ -17,6 +18,9 @@ class _StopRequested(BaseException):
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
+    # Once is enough: a second signal must not disturb the closing down.
+    for handled in _SIGNALS:
+        signal.signal(handled, signal.SIG_IGN)
     raise _StopRequested
 
 
@@ -57,7 +61,7 @@ def supervise(
 
 def main() -> int:
     """Run until interrupted; return 1 if the stack did not come up."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _SIGNALS:
         signal.signal(number, _on_signal)
     try:
         with Operator(name="supervisor", arguments=sys.argv) as operator:

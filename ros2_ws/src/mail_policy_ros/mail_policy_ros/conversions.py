@@ -17,7 +17,7 @@ from mail_policy.inference.session import Lease
 
 def stamp_to_seconds(stamp: Time) -> float:
     """Convert a ROS time stamp to seconds."""
-    return stamp.sec + 1e-9 * stamp.nanosec
+    return float(stamp.sec) + 1e-9 * float(stamp.nanosec)
 
 
 def seconds_to_stamp(seconds: float) -> Time:

@@ -1,0 +1,195 @@
+"""Roll-outs: history, horizon and delay as on the robot; intervals that mean what they say."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mail_policy.core.frames import move_pose
+from mail_policy.core.types import Observation
+from mail_policy.data.windows import Window
+from mail_policy.evaluation.playback import ChunkPlayback
+from mail_policy.evaluation.rollout import (
+    EpisodeResult,
+    EvaluationResult,
+    RolloutConfig,
+    run_episode,
+    run_episodes,
+)
+from mail_policy.evaluation.statistics import percentiles, wilson_interval
+
+PERIOD_S = 0.05
+
+
+class Line:
+    """A world in which the task is to be beyond a point on the x axis."""
+
+    def __init__(self, goal_m: float = 0.1) -> None:
+        self.goal_m = goal_m
+        self.actions: list[np.ndarray] = []
+
+    def reset(self, seed: int) -> Observation:
+        self.pose = np.eye(4)
+        self.pose[0, 3] = 0.001 * seed
+        self.actions = []
+        return self._observe()
+
+    def step(self, action: np.ndarray) -> Observation:
+        self.actions.append(action)
+        self.pose = move_pose(self.pose, action[:6])
+        return self._observe()
+
+    def success(self) -> bool:
+        return bool(self.pose[0, 3] > self.goal_m)
+
+    def _observe(self) -> Observation:
+        joints = np.zeros(7)
+        joints[0] = self.pose[0, 3]
+        return Observation(PERIOD_S * len(self.actions), {}, joints, 0.07)
+
+
+class Forward:
+    """Always wants to go forward by one row after the other, and notes when it was asked."""
+
+    def __init__(self, rows: int = 4, step_m: float = 0.01) -> None:
+        self.values = np.tile([step_m, 0, 0, 0, 0, 0, 0.03], (rows, 1))
+        self.windows: list[Window] = []
+        self.encoded: list[float] = []
+
+    def reset(self) -> None:
+        self.windows, self.encoded = [], []
+
+    def encode(self, observation: Observation) -> None:
+        self.encoded.append(observation.captured_at_s)
+
+    def predict(self, window: Window) -> np.ndarray:
+        self.windows.append(window)
+        return self.values
+
+
+def config(**changes: int) -> RolloutConfig:
+    values = {"history": 3, "exec_horizon": 2, "max_steps": 8, **changes}
+    return RolloutConfig(period_s=PERIOD_S, **values)
+
+
+def test_an_episode_ends_with_success() -> None:
+    result = run_episode(Line(goal_m=0.045), Forward(), 0, config())
+    assert result.success
+    assert result.steps == 5
+
+
+def test_an_episode_fails_at_the_last_step() -> None:
+    result = run_episode(Line(goal_m=9.0), Forward(), 0, config())
+    assert not result.success
+    assert result.steps == 8
+    assert len(result.inference_ms) == 4
+
+
+def test_the_policy_plans_after_its_horizon_and_sees_a_padded_history() -> None:
+    predictor = Forward()
+    run_episode(Line(goal_m=9.0), predictor, 0, config(exec_horizon=3))
+    seen = [[round(o.captured_at_s / PERIOD_S) for o in w.observations] for w in predictor.windows]
+    assert seen == [[0, 0, 0], [1, 2, 3], [4, 5, 6]]
+    assert [round(stamp_s / PERIOD_S) for stamp_s in predictor.encoded] == [1, 2, 4, 5, 7]
+
+
+def test_until_the_first_chunk_arrives_the_arm_holds_and_keeps_its_grip() -> None:
+    world = Line(goal_m=9.0)
+    run_episode(world, Forward(), 0, config(latency_steps=2))
+    for action in world.actions[:2]:
+        np.testing.assert_allclose(action, [0, 0, 0, 0, 0, 0, 0.07])
+
+
+def test_a_late_chunk_reaches_the_places_that_it_meant() -> None:
+    on_time, late = Line(goal_m=9.0), Line(goal_m=9.0)
+    run_episode(on_time, Forward(rows=8, step_m=0.005), 0, config(exec_horizon=8))
+    run_episode(late, Forward(rows=8, step_m=0.005), 0, config(exec_horizon=8, latency_steps=2))
+    np.testing.assert_allclose(late.pose, on_time.pose, atol=1e-12)
+
+
+def test_a_chunk_that_is_over_is_followed_by_holding() -> None:
+    playback = ChunkPlayback(0.05)
+    playback.load(np.tile([0.01, 0, 0, 0, 0, 0, 0.02], (2, 1)), made_at=0)
+    actions = [playback.next_action() for _ in range(4)]
+    assert [round(float(action[0]), 6) for action in actions] == [0.01, 0.01, 0.0, 0.0]
+    assert [float(action[6]) for action in actions] == [0.02] * 4
+
+
+# Six rows of these add up to less than one period's largest step: a late arm catches up at once.
+rows = st.lists(st.floats(-0.002, 0.002), min_size=6, max_size=6)
+
+
+@given(st.lists(rows, min_size=6, max_size=6), st.integers(1, 5))
+def test_places_do_not_depend_on_when_a_chunk_arrived(
+    values: list[list[float]], delay: int
+) -> None:
+    chunk = np.hstack([np.array(values), np.full((6, 1), 0.08)])
+    paths = []
+    for arrival in (0, delay):
+        playback, pose, path = ChunkPlayback(0.08), np.eye(4), []
+        for step in range(8):
+            if step == arrival:
+                playback.load(chunk, made_at=0)
+            pose = move_pose(pose, playback.next_action()[:6])
+            path.append(pose)
+        paths.append(np.array(path))
+    np.testing.assert_array_equal(paths[1][:delay], np.broadcast_to(np.eye(4), (delay, 4, 4)))
+    np.testing.assert_allclose(paths[1][delay:], paths[0][delay:], atol=1e-9)
+
+
+def test_a_jump_is_taken_in_steps_that_the_arm_can_make() -> None:
+    playback = ChunkPlayback(0.08)
+    values = np.zeros((4, 7))
+    values[0, :6] = [0.05, 0.0, 0.0, 0.0, 0.2, 0.0]
+    playback.load(values, made_at=0)
+    actions = np.array([playback.next_action() for _ in range(3)])
+    np.testing.assert_allclose(actions[:, 0], [0.03, 0.02, 0.0], atol=1e-9)
+    np.testing.assert_allclose(actions[:, 4], [0.15, 0.05, 0.0], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("successes", "episodes", "low", "high"),
+    [(0, 20, 0.0, 0.1611), (20, 20, 0.8389, 1.0), (9, 10, 0.5958, 0.9821), (0, 0, 0.0, 1.0)],
+)
+def test_wilson_interval_matches_published_values(
+    successes: int, episodes: int, low: float, high: float
+) -> None:
+    assert wilson_interval(successes, episodes) == pytest.approx((low, high), abs=1e-4)
+
+
+@given(st.integers(1, 500), st.data())
+def test_the_interval_holds_the_rate_and_is_symmetric(episodes: int, data: st.DataObject) -> None:
+    successes = data.draw(st.integers(0, episodes))
+    low, high = wilson_interval(successes, episodes)
+    assert 0.0 <= low <= successes / episodes <= high <= 1.0
+    mirrored = wilson_interval(episodes - successes, episodes)
+    assert mirrored == pytest.approx((1.0 - high, 1.0 - low))
+
+
+def test_more_successes_than_episodes_are_refused() -> None:
+    with pytest.raises(ValueError, match="successes must be in"):
+        wilson_interval(3, 2)
+
+
+def test_a_result_is_written_with_interval_and_timing() -> None:
+    results = (
+        EpisodeResult(7, True, 30, (10.0, 20.0)),
+        EpisodeResult(8, False, 100, (30.0,)),
+    )
+    result = EvaluationResult(
+        task="go", robot="sim", policy={"name": "p"}, config=config(), episodes=results
+    )
+    summary = result.to_json()
+    assert summary["successes"] == 1
+    assert summary["success_rate"] == 0.5
+    assert summary["interval_95"] == list(wilson_interval(1, 2))
+    assert summary["timing"]["inference_ms"]["max"] == 30.0
+    assert summary["timing"]["steps_to_success"]["p50"] == 30.0
+    assert [row["seed"] for row in summary["rows"]] == [7, 8]
+    assert percentiles([]) is None
+
+
+def test_episodes_are_independent() -> None:
+    together = run_episodes(Line(0.05), Forward(), [0, 9, 0], config())
+    assert together[0].steps == together[2].steps == 6
+    assert together[1].steps == 5
