@@ -6,6 +6,7 @@ train` works where ROS is not installed, and `mailctl --help` answers at once.
 
 import difflib
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -31,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "episodes": ("data_collection.commands:main", "list, show, check and repair episodes"),
 }
 USAGE_EXIT_CODE = 2
+INTERRUPTED_EXIT_CODE = 130
 # What to install when a package is missing, by its first name.
 _REMEDIES = {
     "rclpy": "ROS 2: run make setup, or source your ROS 2 installation",
@@ -66,7 +68,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = f"did you mean {close[0]!r}?" if close else "mailctl --help lists all"
         sys.stderr.write(f"mailctl: unknown command {name!r}; {hint}\n")
         return USAGE_EXIT_CODE
-    return _run(name, rest)
+    # A script that starts us in the background has SIGINT ignored; a stack must be stoppable.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return _run(name, rest)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"mailctl {name}: interrupted\n")
+        return INTERRUPTED_EXIT_CODE
 
 
 def _run(name: str, words: list[str]) -> int:
@@ -80,11 +89,7 @@ def _run(name: str, words: list[str]) -> int:
             raise
         sys.stderr.write(f"mailctl {name}: this needs {_REMEDIES[missing]}\n")
         return USAGE_EXIT_CODE
-    try:
-        return int(getattr(module, function_name)(words) or 0)
-    except KeyboardInterrupt:
-        sys.stderr.write(f"mailctl {name}: interrupted\n")
-        return 130
+    return int(getattr(module, function_name)(words) or 0)
 
 
 if __name__ == "__main__":

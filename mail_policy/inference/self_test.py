@@ -9,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from mail_policy.core.frames import Array
 from mail_policy.core.types import Observation
 from mail_policy.data.windows import Window
 from mail_policy.inference.checkpoint import CheckpointError, require_hash
-from mail_policy.inference.weights import load_tensors
+from mail_policy.inference.weights import load_tensors, save_tensors
 
 # Largest difference of a row [m, rad].
 TOLERANCE = 1e-3
@@ -40,7 +39,7 @@ def save_self_test(
         for camera in cameras:
             images = np.array([seen.images[camera] for seen in window.observations])
             tensors[f"{case}.images.{camera}"] = torch.tensor(images)
-    save_file(tensors, path)
+    save_tensors(tensors, path)
 
 
 def run_self_test(path: Path, sha256: str, cameras: Sequence[str], predict: Predict) -> None:

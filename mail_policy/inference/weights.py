@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from mail_policy.inference.checkpoint import CheckpointError, require_hash, require_tensors
@@ -42,7 +42,15 @@ def load_policy(path: Path, config: ModelConfig, tasks: int, sha256: str) -> Mai
 
 def save_policy(policy: MailPolicy, path: Path) -> None:
     """Write the weights of a policy."""
-    save_file({name: v.detach().contiguous() for name, v in policy.state_dict().items()}, path)
+    save_tensors({name: v.detach() for name, v in policy.state_dict().items()}, path)
+
+
+def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write a safetensors file, under another name first: a killed run leaves no half file."""
+    partial = path.with_name(f"{path.name}.partial")
+    # Not save_file, which makes files that only their owner may read.
+    partial.write_bytes(save({name: value.contiguous() for name, value in tensors.items()}))
+    partial.replace(path)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

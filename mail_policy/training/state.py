@@ -3,16 +3,17 @@
 import json
 from pathlib import Path
 
-from safetensors.torch import save_file
+import torch
 from torch import Tensor
 
 from mail_policy.core.config import to_plain
 from mail_policy.inference.checkpoint import CheckpointError
-from mail_policy.inference.weights import load_tensors
+from mail_policy.inference.weights import load_tensors, save_tensors
 from mail_policy.training.trainer import Trainer
 
 STATE_NAME = "state.safetensors"
-STEP_NAME = "state.json"
+RUN_NAME = "run.json"
+_STEP = "step"
 
 
 def save_state(folder: Path, trainer: Trainer, dataset_sha256: str) -> None:
@@ -23,7 +24,8 @@ def save_state(folder: Path, trainer: Trainer, dataset_sha256: str) -> None:
         trainer: The run.
         dataset_sha256: Of what it learns from.
     """
-    tensors: dict[str, Tensor] = {}
+    # The step lies beside the tensors, not in the other file: both must be of one moment.
+    tensors: dict[str, Tensor] = {_STEP: torch.tensor(trainer.step)}
     for part, policy in (("policy", trainer.policy), ("averaged", trainer.averaged.policy)):
         for name, value in policy.state_dict().items():
             tensors[f"{part}/{name}"] = value.detach().contiguous()
@@ -31,17 +33,9 @@ def save_state(folder: Path, trainer: Trainer, dataset_sha256: str) -> None:
         for name, value in moments.items():
             tensors[f"optimiser/{number}/{name}"] = value.contiguous()
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{STATE_NAME}.partial"
-    save_file(tensors, partial, metadata={"step": str(trainer.step)})
-    facts = {
-        "step": trainer.step,
-        "dataset_sha256": dataset_sha256,
-        "config": to_plain(trainer.config),
-    }
-    partial_facts = folder / f"{STEP_NAME}.partial"
-    partial_facts.write_text(json.dumps(facts, indent=2) + "\n")
-    partial.replace(folder / STATE_NAME)
-    partial_facts.replace(folder / STEP_NAME)
+    facts = {"dataset_sha256": dataset_sha256, "config": to_plain(trainer.config)}
+    (folder / RUN_NAME).write_text(json.dumps(facts, indent=2) + "\n")
+    save_tensors(tensors, folder / STATE_NAME)
 
 
 def load_state(folder: Path, trainer: Trainer, dataset_sha256: str) -> None:
@@ -51,25 +45,25 @@ def load_state(folder: Path, trainer: Trainer, dataset_sha256: str) -> None:
         CheckpointError: The run was made with another configuration or other data.
     """
     try:
-        facts = json.loads((folder / STEP_NAME).read_text())
-        step, config, data = facts["step"], facts["config"], facts["dataset_sha256"]
+        facts = json.loads((folder / RUN_NAME).read_text())
+        config, data = facts["config"], facts["dataset_sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"cannot go on with {folder}: {error!r}; start a new run") from error
     if config != to_plain(trainer.config):
         raise CheckpointError(
-            f"{folder} was trained with another configuration, see {STEP_NAME}; use that one, or "
+            f"{folder} was trained with another configuration, see {RUN_NAME}; use that one, or "
             "start a new run"
         )
     if data != dataset_sha256:
         raise CheckpointError(f"{folder} was trained on other data; start a new run")
     tensors = load_tensors(folder / STATE_NAME)
     try:
+        trainer.step = int(tensors.pop(_STEP))
         trainer.policy.load_state_dict(_part(tensors, "policy/"))
         trainer.averaged.policy.load_state_dict(_part(tensors, "averaged/"))
         _load_optimiser(trainer, _part(tensors, "optimiser/"))
-    except (RuntimeError, ValueError) as error:
+    except (KeyError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"{folder / STATE_NAME} does not fit: {error}") from error
-    trainer.step = int(step)
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -35,7 +35,7 @@ from mail_policy.models.sentence_encoders import EncoderUnavailableError, encode
 from mail_policy.training.config import TrainConfig
 from mail_policy.training.export import Learned, export_checkpoint
 from mail_policy.training.log import RunLog
-from mail_policy.training.state import load_state, save_state
+from mail_policy.training.state import STATE_NAME, load_state, save_state
 from mail_policy.training.trainer import Trainer, TrainingError, ValidationReport
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -147,7 +147,7 @@ def main(argv: Sequence[str]) -> int:
         run = prepare(config, episodes, shlex.join(["mailctl", "train", *argv]))
         if arguments.resume:
             load_state(arguments.out, run.trainer, run.learned.dataset_sha256)
-        elif (arguments.out / "state.json").exists():
+        elif (arguments.out / STATE_NAME).exists():
             raise DatasetError(
                 f"{arguments.out} holds a run; add --resume, or choose another --out"
             )

@@ -1,5 +1,6 @@
 """The one command: its table, its hints, and what it imports."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,34 @@ def test_the_exit_code_is_that_of_the_function(
     monkeypatch.delitem(sys.modules, "fake_command", raising=False)
     monkeypatch.setitem(mailctl.COMMANDS, "train", ("fake_command:main", ""))
     assert mailctl.main(["train"]) == code
+
+
+def test_an_interrupt_is_no_traceback_even_while_a_command_is_imported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "slow_command.py").write_text("raise KeyboardInterrupt\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(mailctl.COMMANDS, "train", ("slow_command:main", ""))
+    assert mailctl.main(["train"]) == mailctl.INTERRUPTED_EXIT_CODE
+    assert capsys.readouterr().err == "mailctl train: interrupted\n"
+
+
+def test_a_command_started_in_the_background_can_be_interrupted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    code = (
+        "import signal\n"
+        "def main(words):\n"
+        "    return signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
+    )
+    (tmp_path / "background_command.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(mailctl.COMMANDS, "train", ("background_command:main", ""))
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert mailctl.main(["train"]) == 1
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_help_imports_neither_ros_nor_torch() -> None:

@@ -1,6 +1,7 @@
 """The one description of the stack and its arguments."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -163,3 +164,13 @@ def test_processes_stay_on_this_machine_and_use_one_thread() -> None:
     variables = environment()
     assert variables["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
     assert variables["OMP_NUM_THREADS"] == "1"
+
+
+def test_every_stack_has_a_launch_file_without_logic() -> None:
+    folder = Path(__file__).parents[2] / "launch"
+    files = {file.name.removesuffix(".launch.py"): file for file in folder.glob("*.launch.py")}
+    assert set(files) == set(stack.STACKS)
+    for name, file in files.items():
+        text = file.read_text()
+        assert f'launch_description("{name}")' in text
+        assert len(text.splitlines()) <= 80

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,7 +119,11 @@ def main(argv: Sequence[str]) -> int:
             bar.console.print(f"seed {result.seed}: {verdict} after {result.steps} steps")
             bar.advance(shown)
 
-        episodes = EVALUATORS[arguments.robot](job, seeds, arguments.workers, show)
+        try:
+            episodes = EVALUATORS[arguments.robot](job, seeds, arguments.workers, show)
+        except BrokenProcessPool:
+            sys.stderr.write("mailctl eval: a worker process died; its error is above\n")
+            return 1
     policy = {"name": manifest.name, "sha256": manifest.weights_sha256}
     result = EvaluationResult(
         task=task,
