@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import rclpy
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
+from lifecycle_msgs.srv import ChangeState, GetState
 from mail_msgs.msg import ArmState
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -89,6 +89,24 @@ class Client:
         self.wait_until(future.done, f"an answer of {name}")
         return future.result()
 
+    def wait_until_reachable(self) -> None:
+        """Wait until both sides have discovered each other.
+
+        The server drops an answer while it does not yet know the client's reader, and a state
+        transition cannot be asked for twice; the question for the state can.
+        """
+        client = self._node.create_client(GetState, "arm/get_state")
+        assert client.wait_for_service(LIMIT_S), "arm/get_state"
+        deadline_s = time.monotonic() + LIMIT_S
+        while time.monotonic() < deadline_s:
+            future = client.call_async(GetState.Request())
+            retry_s = time.monotonic() + 2.0
+            while not future.done() and time.monotonic() < retry_s:
+                time.sleep(0.01)
+            if future.done():
+                return
+        pytest.fail(f"arm/get_state did not answer within {LIMIT_S} s")
+
     def change_state(self, transition: int) -> bool:
         request = ChangeState.Request()
         request.transition.id = transition
@@ -114,6 +132,7 @@ def operator(tmp_path: Path) -> Iterator[Client]:
 
 
 def test_a_node_is_configured_armed_homed_and_leaves_calmly_on_sigint(operator: Client) -> None:
+    operator.wait_until_reachable()
     assert operator.change_state(Transition.TRANSITION_CONFIGURE)
     assert operator.change_state(Transition.TRANSITION_ACTIVATE)
     operator.wait_until(lambda: bool(operator.states), "a state")

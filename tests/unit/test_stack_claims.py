@@ -60,6 +60,16 @@ def test_an_address_whose_port_is_served_is_passed_over(tmp_path: Path) -> None:
             assert other.value != address
 
 
+def test_twins_of_tests_and_of_stacks_respect_each_other(tmp_path: Path) -> None:
+    with (
+        claims.claim_address(tmp_path) as claim,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other,
+        pytest.raises(OSError, match="in use"),
+    ):
+        # As mail_sim.world.address reserves it.
+        other.bind(f"\0mail/robot/{claim.value}")
+
+
 def test_domains_stay_below_the_ports_that_linux_hands_out(tmp_path: Path) -> None:
     with claims.claim_domain(tmp_path) as claim:
         assert 1 <= int(claim.value) <= 101

@@ -1,16 +1,15 @@
 """Things that only one stack at a time may use: a ROS domain, an address of a twin.
 
-A claim is a locked file. The kernel drops the lock when the process ends in any way, so nothing
-has to be cleaned up after a crash.
+A claim is a locked file or a bound socket. The kernel gives both back when the process ends in
+any way, so nothing has to be cleaned up after a crash.
 """
 
 import fcntl
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO, Self
+from typing import Protocol, Self
 
 FCI_PORT = 1337
 _GRIPPER_PORT = 1338
@@ -22,18 +21,22 @@ class ClaimError(RuntimeError):
     """Everything of a kind is in use."""
 
 
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
 class Claim:
     """A claimed value; given back on leaving the context or when the process ends."""
 
-    def __init__(self, value: str, file: IO[str]) -> None:
+    def __init__(self, value: str, lock: _Closable) -> None:
         self.value = value
-        self._file = file
+        self._lock = lock
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
+        self._lock.close()
 
 
 def try_claim(folder: Path, kind: str, value: str) -> Claim | None:
@@ -55,8 +58,13 @@ def claim_domain(folder: Path) -> Claim:
     in its domain may get lost on their way to participants that no longer exist.
     """
     start = _turn(folder, "domain", len(_DOMAINS))
-    domains = [str(domain) for domain in (*_DOMAINS[start:], *_DOMAINS[:start])]
-    return _first(folder, "domain", domains, lambda domain: _domain_is_silent(int(domain)))
+    for domain in (*_DOMAINS[start:], *_DOMAINS[:start]):
+        claim = try_claim(folder, "domain", str(domain))
+        if claim is not None and _domain_is_silent(domain):
+            return claim
+        if claim is not None:
+            claim.__exit__()
+    raise ClaimError("no free ROS domain left; stop a stack that still runs, see mailctl status")
 
 
 def _turn(folder: Path, kind: str, count: int) -> int:
@@ -76,7 +84,25 @@ def _turn(folder: Path, kind: str, count: int) -> int:
 def claim_address(folder: Path) -> Claim:
     """Claim a loopback address for a twin. Raises ClaimError if there is none."""
     addresses = [f"127.0.0.{last}" for last in range(2, 255)]
-    return _first(folder, "address", addresses, address_is_free)
+    start = _turn(folder, "address", len(addresses))
+    for address in (*addresses[start:], *addresses[:start]):
+        lock = _lock_address(address)
+        if lock is not None and address_is_free(address):
+            return Claim(address, lock)
+        if lock is not None:
+            lock.close()
+    raise ClaimError("no free address left; stop a stack that still runs, see mailctl status")
+
+
+def _lock_address(address: str) -> socket.socket | None:
+    """Reserve an address in the way of mail_sim.world.address, so that both respect each other."""
+    lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        lock.bind(f"\0mail/robot/{address}")
+    except OSError:
+        lock.close()
+        return None
+    return lock
 
 
 def make_run_id() -> str:
@@ -87,18 +113,6 @@ def make_run_id() -> str:
 def address_is_free(address: str) -> bool:
     """Whether a twin can serve the robot's ports at an address."""
     return all(_can_bind(socket.SOCK_STREAM, address, port) for port in (FCI_PORT, _GRIPPER_PORT))
-
-
-def _first(folder: Path, kind: str, values: Iterable[str], is_free: Callable[[str], bool]) -> Claim:
-    for value in values:
-        claim = try_claim(folder, kind, value)
-        if claim is not None and is_free(value):
-            return claim
-        if claim is not None:
-            claim.__exit__()
-    raise ClaimError(
-        f"no free {kind} left; stop a stack that still runs (mailctl status lists them)"
-    )
 
 
 def _domain_is_silent(domain: int) -> bool:
