@@ -116,12 +116,12 @@ class PolicyNode(LifecycleNode):
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop to think; the arm holds when the lease runs out."""
-        self._rest()
+        self.rest()
         return super().on_deactivate(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop to think: a shutdown may come straight from the active state."""
-        self._rest()
+        self.rest()
         return super().on_shutdown(state)
 
     def _make_session(self) -> PolicySession:
@@ -134,7 +134,8 @@ class PolicyNode(LifecycleNode):
         history = HistoryBuffer(manifest.history, 1.0 / manifest.rate_hz)
         return PolicySession(config, self._predictor, history, time.perf_counter)
 
-    def _rest(self) -> None:
+    def rest(self) -> None:
+        """End the thread and the listening. Harmless when nothing runs."""
         if self._worker is None:
             return
         self.destroy_timer(self._timer)
@@ -216,4 +217,5 @@ def main() -> None:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
+        node.rest()  # A thread that still publishes aborts the process at exit.
         rclpy.try_shutdown()
