@@ -131,7 +131,10 @@ def operator(tmp_path: Path) -> Iterator[Client]:
         yield client
 
 
-def test_a_node_is_configured_armed_homed_and_leaves_calmly_on_sigint(operator: Client) -> None:
+@pytest.mark.parametrize("signals", [1, 5], ids=["one signal", "impatient operator"])
+def test_a_node_is_configured_armed_homed_and_leaves_calmly_on_sigint(
+    operator: Client, signals: int
+) -> None:
     operator.wait_until_reachable()
     assert operator.change_state(Transition.TRANSITION_CONFIGURE)
     assert operator.change_state(Transition.TRANSITION_ACTIVATE)
@@ -140,7 +143,9 @@ def test_a_node_is_configured_armed_homed_and_leaves_calmly_on_sigint(operator: 
     assert operator.call(Trigger, "arm/home", Trigger.Request()).success
     operator.wait_until(lambda: operator.states[-1].state == "homing", "homing")
     started_s = time.monotonic()
-    operator.process.send_signal(signal.SIGINT)
+    for _ in range(signals):
+        operator.process.send_signal(signal.SIGINT)
+        time.sleep(0.03)
     assert operator.process.wait(10.0) == 0
     assert time.monotonic() - started_s < 3.0
     operator.wait_until(lambda: operator.states[-1].state == "shutdown", "the last state")

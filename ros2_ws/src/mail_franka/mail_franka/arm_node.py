@@ -1,6 +1,7 @@
 """ROS 2 shell around the control loop: chunks and requests in, states out."""
 
 import signal
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,6 @@ from mail_msgs.msg import GripperState as GripperStateMsg
 from mail_msgs.msg import PolicyStatus as PolicyStatusMsg
 from mail_msgs.srv import StartPolicy
 from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.executors import ExternalShutdownException
 from rclpy.experimental import EventsExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -199,19 +199,19 @@ class ArmNode(LifecycleNode):
 
 def main() -> None:
     """Run the node until it is interrupted; then brake, release, leave."""
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    stopping = threading.Event()
+    # A flag, not an exception: a second signal must not interrupt the braking. Set also because a
+    # process that was started in the background may have inherited "ignore".
     for number in (signal.SIGINT, signal.SIGTERM):
-        # A process that was started in the background may have inherited "ignore".
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, lambda *_: stopping.set())
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = ArmNode()
     executor = EventsExecutor()
     executor.add_node(node)
     try:
         # EventsExecutor.spin() does not return on shutdown; short turns do.
-        while rclpy.ok():
+        while rclpy.ok() and not stopping.is_set():
             executor.spin_once(timeout_sec=0.05)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
     finally:
         node.close()
         rclpy.try_shutdown()

@@ -1,6 +1,7 @@
 """ROS 2 shell around a MaIL policy: pictures and joint states in, timed action chunks out."""
 
 import signal
+import threading
 import time
 from functools import partial
 
@@ -10,10 +11,10 @@ from mail_msgs.msg import ArmState as ArmStateMsg
 from mail_msgs.msg import PolicyStatus as PolicyStatusMsg
 from mail_msgs.srv import SetTask
 from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.executors import ExternalShutdownException
 from rclpy.experimental import EventsExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image as ImageMsg
 from sensor_msgs.msg import JointState as JointStateMsg
 
@@ -204,18 +205,19 @@ class PolicyNode(LifecycleNode):
 
 def main() -> None:
     """Run the node until it is interrupted."""
-    # Without a Python handler of our own, SIGINT can abort a process inside EventsExecutor.
-    signal.signal(signal.SIGINT, lambda *_: None)
-    rclpy.init()
+    stopping = threading.Event()
+    # A flag, not an exception: a second signal must not interrupt the end of the thread. Set also
+    # because a process that was started in the background may have inherited "ignore".
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = PolicyNode()
     executor = EventsExecutor()
     executor.add_node(node)
     try:
         # EventsExecutor.spin() does not return on shutdown; short turns do.
-        while rclpy.ok():
-            executor.spin_once(timeout_sec=0.2)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        while rclpy.ok() and not stopping.is_set():
+            executor.spin_once(timeout_sec=0.05)
     finally:
-        node.rest()  # A thread that still publishes aborts the process at exit.
+        node.rest()
         rclpy.try_shutdown()

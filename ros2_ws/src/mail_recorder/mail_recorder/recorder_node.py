@@ -1,5 +1,7 @@
 """ROS 2 shell around EpisodeRecorder: serialized messages in, episodes on disk out."""
 
+import signal
+import threading
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -9,11 +11,11 @@ from mail_msgs.msg import ActionChunk, Admission, ArmState, GripperState, Policy
 from mail_msgs.srv import SetTask
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException
 from rclpy.experimental import EventsExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import Trigger
@@ -164,16 +166,19 @@ class RecorderNode(LifecycleNode):
 
 def main() -> None:
     """Run the node until it is interrupted; a running episode is saved."""
-    rclpy.init()
+    stopping = threading.Event()
+    # A flag, not an exception: a second signal must not interrupt the saving. Set also because a
+    # process that was started in the background may have inherited "ignore".
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = RecorderNode()
     executor = EventsExecutor()
     executor.add_node(node)
     try:
         # EventsExecutor.spin() does not return on shutdown; short turns do.
-        while rclpy.ok():
-            executor.spin_once(timeout_sec=0.2)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        while rclpy.ok() and not stopping.is_set():
+            executor.spin_once(timeout_sec=0.05)
     finally:
         node.close()
         rclpy.try_shutdown()
