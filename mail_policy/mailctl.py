@@ -28,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reset-estop": (f"{_OPERATE}:reset_estop", "leave the latched stop"),
     "collect": ("mail_sim.world.collect:main", "record scripted demonstrations on the twin"),
     "train": ("mail_policy.training.train:main", "train a policy from episodes"),
-    "eval": ("mail_sim.evaluate:main", "measure the success rate of a checkpoint"),
+    "eval": ("mail_bringup.evaluate:main", "measure the success rate of a checkpoint"),
     "episodes": ("data_collection.commands:main", "list, show, check and repair episodes"),
 }
 USAGE_EXIT_CODE = 2

@@ -66,12 +66,14 @@ class EpisodeResult:
         success: Whether the task was done.
         steps: Until success or the end.
         inference_ms: Of every plan [ms].
+        failure: Why it failed, "" if it succeeded or simply ran out of time.
     """
 
     seed: int
     success: bool
     steps: int
     inference_ms: tuple[float, ...]
+    failure: str = ""
 
 
 def run_episode(
@@ -159,7 +161,12 @@ class EvaluationResult:
                 "steps_to_success": percentiles([e.steps for e in self.episodes if e.success]),
             },
             "rows": [
-                {"seed": episode.seed, "success": episode.success, "steps": episode.steps}
+                {
+                    "seed": episode.seed,
+                    "success": episode.success,
+                    "steps": episode.steps,
+                    "failure": episode.failure,
+                }
                 for episode in self.episodes
             ],
         }

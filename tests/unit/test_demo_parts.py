@@ -11,23 +11,26 @@ import pytest
 from mail_bringup.demo_values import DemoOutcome, DemoSettings, outcome_sentence
 from mail_bringup.memory import children_of, peak_memory_mb
 from mail_bringup.run_log import RunLog
+from mail_bringup.task_attempt import Attempt
 
 SETTINGS = DemoSettings(
     task="open drawer", checkpoint="c", seed=7, limit_s=30.0, folder=Path("/tmp/x"), started_s=0.0
 )
 OUTCOME = DemoOutcome(
-    success=True,
-    measure=0.131,
+    attempt=Attempt(
+        success=True,
+        measure=0.131,
+        duration_s=4.25,
+        real_time_factor=0.9,
+        arm_state="policy",
+        arm_cause="",
+    ),
     resolved_task="open the top drawer",
-    duration_s=4.25,
-    real_time_factor=0.9,
     ready_s=8.0,
     first_motion_s=9.0,
     policy_start_s=10.0,
     peak_memory_mb={},
     episode=Path("/tmp/x/e"),
-    arm_state="policy",
-    arm_cause="",
 )
 # Takes 50 MB more than an interpreter does.
 HUNGRY = "import sys; block = b'x' * 50_000_000; print('up', flush=True); sys.stdin.read()"
@@ -41,7 +44,10 @@ def test_success_is_told_in_one_sentence() -> None:
 
 
 def test_failure_names_the_state_of_the_arm_and_its_cause() -> None:
-    failed = dataclasses.replace(OUTCOME, success=False, arm_state="fault", arm_cause="a reflex")
+    attempt = dataclasses.replace(
+        OUTCOME.attempt, success=False, arm_state="fault", arm_cause="a reflex"
+    )
+    failed = dataclasses.replace(OUTCOME, attempt=attempt)
     sentence = outcome_sentence(SETTINGS, failed)
     assert sentence.startswith("No success: 'open the top drawer' (seed 7)")
     assert sentence.endswith("the arm ended in state 'fault', because a reflex.")
@@ -79,6 +85,7 @@ def test_the_last_words_of_a_process_can_be_shown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("success", [True, False])
 def test_the_sentence_is_one_line(success: bool) -> None:
-    sentence = outcome_sentence(SETTINGS, dataclasses.replace(OUTCOME, success=success))
+    attempt = dataclasses.replace(OUTCOME.attempt, success=success)
+    sentence = outcome_sentence(SETTINGS, dataclasses.replace(OUTCOME, attempt=attempt))
     assert "\n" not in sentence
     assert sentence.endswith(".")

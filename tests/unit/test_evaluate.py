@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from mail_bringup import evaluate
 from mail_policy.evaluation.rollout import EpisodeResult
 from mail_policy.training.train import prepare, train
-from mail_sim import evaluate
 from tests.unit.synthetic_episodes import TASK, episodes, train_config
 
 

@@ -108,7 +108,7 @@ def main(words: Sequence[str]) -> int:
             console.print("stack stopped; writing the report")
             command = shlex.join(["mailctl", "demo", *words])
             console.print(write_report(settings, outcome, command))
-            return 0 if outcome.success else 1
+            return 0 if outcome.attempt.success else 1
     except OperatorCancelledError:
         sys.stderr.write("mailctl demo: interrupted; everything is stopped\n")
         return _INTERRUPTED_EXIT_CODE

@@ -22,7 +22,9 @@ def write_report(settings: DemoSettings, outcome: DemoOutcome, command: str) -> 
         command: The command line, to do it again.
     """
     sentence = outcome_sentence(settings, outcome)
-    label_episode(outcome.episode, outcome.success, outcome.arm_cause or "not done in time")
+    label_episode(
+        outcome.episode, outcome.attempt.success, outcome.attempt.arm_cause or "not done in time"
+    )
     summary = summarise(settings, outcome, command)
     summary["outcome"] = sentence
     files = {
@@ -41,7 +43,7 @@ def write_report(settings: DemoSettings, outcome: DemoOutcome, command: str) -> 
 def summarise(settings: DemoSettings, outcome: DemoOutcome, command: str) -> dict[str, Any]:
     """Return the content of `summary.json`."""
     manifest = load_manifest(find_checkpoint(settings.checkpoint))
-    successes = int(outcome.success)
+    successes = int(outcome.attempt.success)
     return {
         "task": outcome.resolved_task,
         "task_as_asked": settings.task,
@@ -52,9 +54,9 @@ def summarise(settings: DemoSettings, outcome: DemoOutcome, command: str) -> dic
         "success_rate": float(successes),
         "interval_95": list(wilson_interval(successes, 1)),
         "seed": settings.seed,
-        "measure": outcome.measure,
-        "duration_s": round(outcome.duration_s, 3),
-        "real_time_factor": round(outcome.real_time_factor, 3),
+        "measure": outcome.attempt.measure,
+        "duration_s": round(outcome.attempt.duration_s, 3),
+        "real_time_factor": round(outcome.attempt.real_time_factor, 3),
         **timing_summary(outcome.episode),
         "seconds_from_command": {
             "ready": round(outcome.ready_s, 2),

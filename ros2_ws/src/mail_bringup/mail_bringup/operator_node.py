@@ -8,7 +8,7 @@ from typing import Any, Self
 import rclpy
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from mail_msgs.msg import ArmState, PolicyStatus
+from mail_msgs.msg import ActionChunk, ArmState, PolicyStatus
 from mail_msgs.srv import CheckSuccess, ResetScene, SetTask, StartPolicy
 from rclpy.context import Context
 from rclpy.experimental import EventsExecutor
@@ -74,6 +74,8 @@ class Operator:
         self._clients: dict[str, Any] = {}
         self.arm_state: ArmState | None = None
         self.policy_status: PolicyStatus | None = None
+        # Of every chunk heard [ms]; whoever measures clears it first.
+        self.inference_ms: list[float] = []
 
     def __enter__(self) -> Self:
         self._context = Context()
@@ -88,6 +90,7 @@ class Operator:
         self.node.create_subscription(
             PolicyStatus, "policy/status", self._on_policy_status, qos_profile_sensor_data
         )
+        self.node.create_subscription(ActionChunk, "policy/action_chunk", self._on_chunk, 10)
         self._executor = EventsExecutor(context=self._context)
         self._executor.add_node(self.node)
         self._thread = threading.Thread(target=self._spin, name="operator", daemon=True)
@@ -109,6 +112,9 @@ class Operator:
 
     def _on_policy_status(self, msg: PolicyStatus) -> None:
         self.policy_status = msg
+
+    def _on_chunk(self, msg: ActionChunk) -> None:
+        self.inference_ms.append(1e3 * msg.inference_duration)
 
     def time_s(self) -> float:
         """Return the time that the nodes follow [s]; 0 while a twin's clock is silent."""

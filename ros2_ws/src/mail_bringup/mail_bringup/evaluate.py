@@ -2,98 +2,29 @@
 
 import argparse
 import json
-import multiprocessing
-import os
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 
-from mail_policy.evaluation.rollout import (
-    EpisodeResult,
-    EvaluationResult,
-    RolloutConfig,
-    run_episode,
-)
+from mail_bringup.fci_evaluation import FciEvaluationError, evaluate_fci
+from mail_policy.evaluation.job import Evaluator, Job
+from mail_policy.evaluation.rollout import EpisodeResult, EvaluationResult, RolloutConfig
 from mail_policy.inference.checkpoint import CheckpointError, find_checkpoint, load_manifest
 from mail_policy.inference.manifest import CheckpointManifest
 from mail_policy.inference.sentences import UnknownTaskError, resolve_sentence
+from mail_sim.direct_evaluation import evaluate_sim
 
 # Seeds from here on are never used for demonstrations, see mail_sim.world.layout.
 FIRST_SEED = 100_000
 _DEFAULT_MAX_STEPS = 240
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What one worker process does, once per seed.
-
-    Attributes:
-        checkpoint: Folder of the policy.
-        task: The resolved sentence.
-        config: How the policy acts.
-    """
-
-    checkpoint: Path
-    task: str
-    config: RolloutConfig
-
-
-def evaluate_sim(
-    job: Job, seeds: Sequence[int], workers: int, on_result: Callable[[EpisodeResult], None]
-) -> list[EpisodeResult]:
-    """Run episodes in the directly stepped twin, several at a time.
-
-    Args:
-        job: The policy and its task.
-        seeds: Of the initial states.
-        workers: Processes.
-        on_result: Called with every result as it comes.
-
-    Returns:
-        Results in the order of the seeds.
-    """
-    # One thread per process: OpenMP's barriers cost more than they bring on shared cores.
-    os.environ["OMP_NUM_THREADS"] = "1"
-    context = multiprocessing.get_context("spawn")
-    results: list[EpisodeResult] = []
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start_worker, initargs=(job,)
-    ) as pool:
-        for future in as_completed([pool.submit(_run_seed, seed) for seed in seeds]):
-            results.append(future.result())
-            on_result(results[-1])
-    return sorted(results, key=lambda result: result.seed)
-
-
 # Where episodes can be run, by the value of --robot.
-EVALUATORS = {"sim": evaluate_sim}
-
-_run: Callable[[int], EpisodeResult]
-
-
-def _start_worker(job: Job) -> None:
-    """Load policy and world once per process."""
-    global _run
-    from mail_policy.inference.predictor import Predictor
-    from mail_sim.world.world import World
-
-    predictor = Predictor(job.checkpoint, threads=1)
-    predictor.warm_up()
-    predictor.set_task(job.task)
-    names = tuple(camera.name for camera in predictor.manifest.cameras)
-    # The world lives as long as the process, which ends with the pool.
-    world = World(job.task, cameras=names).__enter__()
-    _run = lambda seed: run_episode(world, predictor, seed, job.config)  # noqa: E731
-
-
-def _run_seed(seed: int) -> EpisodeResult:
-    return _run(seed)
+EVALUATORS: dict[str, Evaluator] = {"sim": evaluate_sim, "sim-fci": evaluate_fci}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -116,13 +47,17 @@ def main(argv: Sequence[str]) -> int:
 
         def show(result: EpisodeResult) -> None:
             verdict = "success" if result.success else "failure"
-            bar.console.print(f"seed {result.seed}: {verdict} after {result.steps} steps")
+            why = f": {result.failure}" if result.failure else ""
+            bar.console.print(f"seed {result.seed}: {verdict} after {result.steps} steps{why}")
             bar.advance(shown)
 
         try:
             episodes = EVALUATORS[arguments.robot](job, seeds, arguments.workers, show)
         except BrokenProcessPool:
             sys.stderr.write("mailctl eval: a worker process died; its error is above\n")
+            return 1
+        except FciEvaluationError as error:
+            sys.stderr.write(f"mailctl eval: {error}\n")
             return 1
     policy = {"name": manifest.name, "sha256": manifest.weights_sha256}
     result = EvaluationResult(
