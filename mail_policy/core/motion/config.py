@@ -128,16 +128,28 @@ class HomingConfig:
         velocity_share: Share of the working joint velocity limits.
         open_gripper: Whether homing opens the gripper.
         tolerance_rad: A joint this close to home needs no motion [rad].
+        release_s: How long the hand gets to open and let go before the arm moves [s].
+        retreat_m: How far the hand first backs off along its own axis, so that fingers around a
+            handle do not take it along [m].
+        near_rad: A joint nearer to home than this needs no backing off [rad].
     """
 
     velocity_share: float = 0.4
     open_gripper: bool = True
     tolerance_rad: float = 0.002
+    release_s: float = 1.0
+    retreat_m: float = 0.1
+    near_rad: float = 0.1
 
     def __post_init__(self) -> None:
         """Refuse a share that is no share."""
         if not 0.0 < self.velocity_share <= 1.0:
             raise ValueError(f"velocity_share must be in (0, 1], got {self.velocity_share}")
+        if not self.release_s > 0.0 or not 0.0 <= self.retreat_m <= 0.3:
+            raise ValueError(
+                f"release_s must be greater than 0 and retreat_m in [0, 0.3], got "
+                f"{self.release_s} and {self.retreat_m}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,17 +1,24 @@
 """What each request of the operator needs, in words."""
 
+from itertools import pairwise
+
 import numpy as np
 
-from mail_policy.core.kinematics import HOME_JOINT_POSITIONS
+from mail_policy.core.kinematics import (
+    HOME_JOINT_POSITIONS,
+    forward_kinematics,
+    inverse_kinematics,
+)
 from mail_policy.core.motion.config import EnvelopeConfig, MotionConfig
 from mail_policy.core.motion.geometry import arm_points
-from mail_policy.core.motion.trajectory import HermitePath, minimum_jerk_path
+from mail_policy.core.motion.trajectory import HermitePath, join_paths, minimum_jerk_path
 from mail_policy.core.motion.values import Command, CommandName, MotionState
 from mail_policy.core.robot_limits import JointLimits
 from mail_policy.core.types import ArmReading
 
 MAX_TASK_LENGTH = 256
 MAX_DURATION_S = 3600.0
+_RETREAT_ERROR_M = 0.02
 
 _S = MotionState
 # States in which a request is possible; a request that is not listed is always possible.
@@ -85,13 +92,39 @@ def is_inside(joint_positions: np.ndarray, envelope: EnvelopeConfig) -> bool:
 def home_path(
     positions: np.ndarray, progress_s: float, limits: JointLimits, config: MotionConfig
 ) -> HermitePath | str:
-    """Plan the way home; a string says why there is none."""
-    path = minimum_jerk_path(
-        positions,
-        HOME_JOINT_POSITIONS,
-        peak_velocity=config.homing.velocity_share * limits.velocity,
-        start_progress_s=progress_s,
-    )
+    """Plan the way home; a string says why there is none.
+
+    Far from home the hand may be around a handle or an object: it opens and backs off first.
+    """
+    homing = config.homing
+    peak_velocity = homing.velocity_share * limits.velocity
+    stops = [positions]
+    if np.abs(positions - HOME_JOINT_POSITIONS).max() > homing.near_rad:
+        progress_s += homing.release_s
+        retreat = _retreat(positions, homing.retreat_m, config)
+        if retreat is not None:
+            stops.append(retreat)
+    stops.append(HOME_JOINT_POSITIONS)
+    legs: list[HermitePath] = []
+    for start, end in pairwise(stops):
+        start_s = legs[-1].end_s if legs else progress_s
+        legs.append(
+            minimum_jerk_path(start, end, peak_velocity=peak_velocity, start_progress_s=start_s)
+        )
+    path = join_paths(legs)
     if not all(is_inside(q, config.envelope) for q in path.positions):
         return "the straight way home leaves the workspace; guide the arm nearer to home"
     return path
+
+
+def _retreat(positions: np.ndarray, distance_m: float, config: MotionConfig) -> np.ndarray | None:
+    """Return where the arm is after backing off along the hand's axis, None if it cannot."""
+    back = np.eye(4)
+    back[2, 3] = -distance_m
+    solution = inverse_kinematics(forward_kinematics(positions) @ back, positions)
+    reached = solution.position_error_m < _RETREAT_ERROR_M
+    return (
+        solution.joint_positions
+        if reached and is_inside(solution.joint_positions, config.envelope)
+        else None
+    )

@@ -4,6 +4,7 @@ The parameter of a path is its *progress* [s]. It runs with the clock while the 
 enough, slower where a limit is near, and not at all while the arm holds.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,4 +115,13 @@ def minimum_jerk_path(
         start_progress_s + u * duration_s,
         start + share[:, None] * (end - start),
         slope[:, None] * (end - start),
+    )
+
+
+def join_paths(paths: Sequence[HermitePath]) -> HermitePath:
+    """Join paths that each begin where the one before ends."""
+    return HermitePath(
+        np.concatenate([paths[0].progress_s, *(path.progress_s[1:] for path in paths[1:])]),
+        np.concatenate([paths[0].positions, *(path.positions[1:] for path in paths[1:])]),
+        np.concatenate([paths[0].velocities, *(path.velocities[1:] for path in paths[1:])]),
     )

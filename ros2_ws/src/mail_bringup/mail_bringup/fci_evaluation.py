@@ -83,8 +83,7 @@ def _run_seed(operator: Operator, job: Job, seed: int, limit_s: float) -> Episod
     task = operator.set_task(job.task)
     operator.inference_ms.clear()
     attempt = attempt_task(operator, task, limit_s=limit_s, on_progress=lambda line: None)
-    operator.trigger("arm/stop")
-    operator.trigger("arm/resume")
+    operator.come_to_rest()
     return EpisodeResult(
         seed=seed,
         success=attempt.success,

@@ -19,6 +19,8 @@ from std_srvs.srv import Trigger
 
 ANSWER_LIMIT_S = 10.0
 HOMING_LIMIT_S = 120.0
+REST_LIMIT_S = 10.0
+_REST_RAD_S = 0.01
 _STATE_LIMIT_S = 2.0
 _POLL_PERIOD_S = 0.02
 _TRANSITIONS = {
@@ -176,6 +178,18 @@ class Operator:
             cause = self.arm_state.cause if self.arm_state else "no state received"
             raise OperatorError(f"homing ended in state {self._state()!r}: {cause}")
         return answer
+
+    def come_to_rest(self) -> None:
+        """Stop the arm, wait until it stands, and make it ready again."""
+        self.trigger("arm/stop")
+        if not self.wait_until(self._stands, REST_LIMIT_S):
+            raise OperatorError(f"the arm still moves {REST_LIMIT_S:.0f} s after arm/stop")
+        self.trigger("arm/resume")
+
+    def _stands(self) -> bool:
+        arm = self.arm_state
+        speed_rad_s = max(map(abs, arm.joint_velocities)) if arm else float("inf")
+        return self._state() == ArmState.STOPPED and speed_rad_s < _REST_RAD_S
 
     def _state(self) -> str:
         return self.arm_state.state if self.arm_state is not None else ""
