@@ -100,6 +100,9 @@ def policy(arguments: Arguments) -> Process:
             "threads": int(arguments["policy_threads"]),
         },
         lifecycle=True,
+        # Without it the arm holds, under the operator's control; taking the arm's node away too
+        # would leave nobody to talk to.
+        required=False,
     )
 
 
