@@ -94,7 +94,7 @@ class PolicySession:
         self._history = history
         self._timer = timer
         self._lease: Lease | None = None
-        self._newest_s = float("-inf")
+        self._newest: Observation | None = None
         self._planned_s = float("-inf")
         self._sequence = 0
         self._refused = False
@@ -130,7 +130,8 @@ class PolicySession:
     def _forget(self) -> None:
         self._history.reset()
         self._predictor.reset()
-        self._newest_s = self._planned_s = float("-inf")
+        self._newest = None
+        self._planned_s = float("-inf")
         self._sequence = 0
 
     def observe(self, observation: Observation) -> None:
@@ -138,14 +139,24 @@ class PolicySession:
         if self._lease is None or observation.captured_at_s < self._lease.granted_at_s:
             return
         self._history.push(observation)
-        self._predictor.encode(observation)
-        self._newest_s = observation.captured_at_s
+        self._newest = observation
+
+    def prepare(self) -> None:
+        """Use idle time to encode the newest observation, so that the next plan is faster.
+
+        Apart from `observe`, because a policy that is behind must plan first, and need never
+        encode what no window will show any more.
+        """
+        if self._newest is not None and not self._refused:
+            self._predictor.encode(self._newest)
 
     def plan(self) -> ActionChunk | None:
         """Return a chunk if one is due and the history is sound; `waiting_for` says why not."""
         # Half a step of slack: stamps of a real camera are not exactly on the grid.
         due_s = self._planned_s + (self._config.exec_horizon - 0.5) * self._config.step_period_s
-        if self._lease is None or self._refused or self._newest_s < due_s:
+        if self._lease is None or self._refused or self._newest is None:
+            return None
+        if self._newest.captured_at_s < due_s:
             return None
         started_s = self._timer()
         window = self._history.window()
@@ -153,13 +164,13 @@ class PolicySession:
             self.waiting_for = window.reason
             return None
         values = self._predictor.predict(window)
-        self._planned_s = self._newest_s
+        self._planned_s = self._newest.captured_at_s
         self._sequence += 1
         self.waiting_for = ""
         return ActionChunk(
             values=values,
             schema=self._config.schema,
-            observed_at_s=self._newest_s,
+            observed_at_s=self._newest.captured_at_s,
             step_period_s=self._config.step_period_s,
             lease_epoch=self._lease.epoch,
             sequence=self._sequence,

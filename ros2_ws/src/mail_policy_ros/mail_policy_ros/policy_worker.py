@@ -87,7 +87,9 @@ class PolicyWorker:
         for observation in observations:
             self._session.observe(observation)
         chunk = self._session.plan()
-        if chunk is not None:
+        if chunk is None:
+            self._session.prepare()
+        else:
             self.inference_s.append(chunk.inference_s)
             self.chunks += 1
             self._publish(chunk)
