@@ -12,6 +12,7 @@ from mail_bringup.arguments import (
     parse_assignments,
     resolve,
 )
+from mail_bringup.places import find_executable
 from mail_bringup.processes import Process, environment, parameter_text
 
 
@@ -98,6 +99,17 @@ def test_the_arm_model_follows_the_robot(robot: str, address: str, expected: str
     arm = process_named("arm", robot=robot, robot_ip=address)
     assert arm.parameters["robot_type"] == expected
     assert arm.parameters["robot_ip"] == address
+
+
+def test_the_viewer_is_started_on_request_and_never_required() -> None:
+    assert "rviz" not in names(stack.describe("policy", arguments()))
+    viewer = process_named("rviz", use_rviz="true")
+    assert (viewer.package, viewer.required, viewer.lifecycle) == ("rviz2", False, False)
+
+
+def test_a_missing_viewer_is_told_with_its_apt_package() -> None:
+    with pytest.raises(FileNotFoundError, match="install ros-jazzy-rviz2 with apt"):
+        find_executable("rviz2", "no_such_executable")
 
 
 def test_the_supervisor_brings_up_exactly_the_lifecycle_nodes() -> None:

@@ -11,7 +11,8 @@ DOMAIN_VARIABLE = "ROS_DOMAIN_ID"
 def prefixes() -> list[Path]:
     """Return the install prefixes, first match wins: overlays, then this environment."""
     listed = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
-    return [*(Path(entry) for entry in listed if entry), Path(sys.prefix)]
+    found = [*(Path(entry) for entry in listed if entry), Path(sys.prefix)]
+    return list(dict.fromkeys(found))
 
 
 def config_folder() -> Path:
@@ -29,9 +30,14 @@ def find_executable(package: str, executable: str) -> Path:
         path = prefix / "lib" / package / executable
         if path.exists():
             return path
+    remedy = (
+        "run: make build"
+        if package.startswith("mail_")
+        else f"install ros-jazzy-{package} with apt, or leave it out"
+    )
     raise FileNotFoundError(
         f"no executable {executable!r} of package {package!r} in "
-        f"{', '.join(map(str, prefixes()))}; run: make build"
+        f"{', '.join(map(str, prefixes()))}; {remedy}"
     )
 
 

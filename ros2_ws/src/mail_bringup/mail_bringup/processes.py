@@ -125,6 +125,18 @@ def recorder(arguments: Arguments) -> Process:
     )
 
 
+def rviz(arguments: Arguments) -> Process:
+    """The viewer, from the ROS installation of the machine; the stack never depends on it."""
+    return Process(
+        name="rviz",
+        package="rviz2",
+        executable="rviz2",
+        namespace=arguments["namespace"],
+        parameters=_clock(arguments),
+        required=False,
+    )
+
+
 def supervisor(
     arguments: Arguments, nodes: tuple[Process, ...], *, starts_by_itself: bool
 ) -> Process:

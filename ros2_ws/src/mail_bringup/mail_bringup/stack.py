@@ -57,6 +57,12 @@ _POLICY = (
         help="record the run as an episode",
         choices=("true", "false"),
     ),
+    Argument(
+        name="use_rviz",
+        default="false",
+        help="show the robot's topics in RViz, where a ROS installation brings it",
+        choices=("true", "false"),
+    ),
     Argument(name="episodes_dir", default="runs/episodes", help="folder for recorded episodes"),
     Argument(
         name="auto_start",
@@ -101,7 +107,8 @@ def describe(stack: str, arguments: Mapping[str, str]) -> tuple[Process, ...]:
     supervisor = processes.supervisor(
         arguments, nodes, starts_by_itself=starts_by_itself(arguments)
     )
-    return (*twin, *nodes, supervisor)
+    viewer = (processes.rviz(arguments),) if arguments["use_rviz"] == "true" else ()
+    return (*twin, *nodes, supervisor, *viewer)
 
 
 def check_combination(arguments: Mapping[str, str]) -> None:
