@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Self
 
+import numpy as np
 import rclpy
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
@@ -20,7 +21,9 @@ from std_srvs.srv import Trigger
 ANSWER_LIMIT_S = 10.0
 HOMING_LIMIT_S = 120.0
 REST_LIMIT_S = 10.0
-_REST_RAD_S = 0.01
+# A set-point that stays the same for so long [s], up to rounding [rad], stands.
+_REST_S = 0.2
+_SAME_RAD = 1e-6
 _STATE_LIMIT_S = 2.0
 _POLL_PERIOD_S = 0.02
 _TRANSITIONS = {
@@ -75,6 +78,7 @@ class Operator:
         self._ending = threading.Event()
         self._clients: dict[str, Any] = {}
         self.arm_state: ArmState | None = None
+        self._set_point_since_s = 0.0
         self.policy_status: PolicyStatus | None = None
         # Of every chunk heard [ms]; whoever measures clears it first.
         self.inference_ms: list[float] = []
@@ -110,6 +114,9 @@ class Operator:
             self._executor.spin_once(timeout_sec=0.1)
 
     def _on_arm_state(self, msg: ArmState) -> None:
+        before = self.arm_state
+        if before is None or not np.allclose(before.set_point, msg.set_point, atol=_SAME_RAD):
+            self._set_point_since_s = msg.robot_time
         self.arm_state = msg
 
     def _on_policy_status(self, msg: PolicyStatus) -> None:
@@ -188,8 +195,11 @@ class Operator:
 
     def _stands(self) -> bool:
         arm = self.arm_state
-        speed_rad_s = max(map(abs, arm.joint_velocities)) if arm else float("inf")
-        return self._state() == ArmState.STOPPED and speed_rad_s < _REST_RAD_S
+        return (
+            arm is not None
+            and arm.state == ArmState.STOPPED
+            and arm.robot_time - self._set_point_since_s > _REST_S
+        )
 
     def _state(self) -> str:
         return self.arm_state.state if self.arm_state is not None else ""
