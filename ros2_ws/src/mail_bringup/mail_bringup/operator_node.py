@@ -25,6 +25,7 @@ REST_LIMIT_S = 10.0
 _REST_S = 0.2
 _SAME_RAD = 1e-6
 _STATE_LIMIT_S = 2.0
+_PICTURES_S = 0.15
 _POLL_PERIOD_S = 0.02
 _TRANSITIONS = {
     "configure": Transition.TRANSITION_CONFIGURE,
@@ -226,7 +227,11 @@ class Operator:
     def reset_scene(self, seed: int, task: str = "") -> str:
         """Put the twin's objects to the initial state of a seed."""
         request = ResetScene.Request(seed=seed, task=task)
-        return str(self._ask(ResetScene, "twin/reset", request).message)
+        answer = str(self._ask(ResetScene, "twin/reset", request).message)
+        # Pictures of the scene as it was before are still on their way.
+        shown_s = self.time_s() + _PICTURES_S
+        self.wait_until(lambda: self.time_s() > shown_s, ANSWER_LIMIT_S)
+        return answer
 
     def check_success(self, task: str) -> tuple[bool, float]:
         """Ask the twin whether a task is done; return that and the task's own measure."""

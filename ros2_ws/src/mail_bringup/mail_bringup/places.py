@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 
 DOMAIN_VARIABLE = "ROS_DOMAIN_ID"
+# What to do when a package that is not ours is missing.
+_FOREIGN = {"rviz2": "install ros-jazzy-rviz2 with apt, or leave it out: use_rviz:=false"}
 
 
 def prefixes() -> list[Path]:
@@ -30,11 +32,7 @@ def find_executable(package: str, executable: str) -> Path:
         path = prefix / "lib" / package / executable
         if path.exists():
             return path
-    remedy = (
-        "run: make build"
-        if package.startswith("mail_")
-        else f"install ros-jazzy-{package} with apt, or leave it out"
-    )
+    remedy = _FOREIGN.get(package, "run: make build")
     raise FileNotFoundError(
         f"no executable {executable!r} of package {package!r} in "
         f"{', '.join(map(str, prefixes()))}; {remedy}"
