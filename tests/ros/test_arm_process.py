@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import rclpy
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState, GetState
+from lifecycle_msgs.srv import ChangeState
 from mail_msgs.msg import ArmState
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -22,6 +22,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import Trigger
 
 from mail_bringup.claims import claim_address, claim_domain
+from tests.ros.discovery import wait_until_reachable
 
 ROOT = Path(__file__).parents[2]
 SERVER = Path(__file__).with_name("fci_process.py")
@@ -90,22 +91,7 @@ class Client:
         return future.result()
 
     def wait_until_reachable(self) -> None:
-        """Wait until both sides have discovered each other.
-
-        The server drops an answer while it does not yet know the client's reader, and a state
-        transition cannot be asked for twice; the question for the state can.
-        """
-        client = self._node.create_client(GetState, "arm/get_state")
-        assert client.wait_for_service(LIMIT_S), "arm/get_state"
-        deadline_s = time.monotonic() + LIMIT_S
-        while time.monotonic() < deadline_s:
-            future = client.call_async(GetState.Request())
-            retry_s = time.monotonic() + 2.0
-            while not future.done() and time.monotonic() < retry_s:
-                time.sleep(0.01)
-            if future.done():
-                return
-        pytest.fail(f"arm/get_state did not answer within {LIMIT_S} s")
+        wait_until_reachable(self._node, "arm", LIMIT_S)
 
     def change_state(self, transition: int) -> bool:
         request = ChangeState.Request()

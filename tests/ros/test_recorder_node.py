@@ -33,6 +33,7 @@ from data_collection.repair import check_episode
 from data_collection.report import timing_summary
 from mail_bringup.claims import claim_domain
 from mail_recorder.recorder_node import RecorderNode
+from tests.ros.discovery import wait_until_reachable
 
 LIMIT_S = 15.0
 CAMERAS = ("agentview", "wrist")
@@ -262,6 +263,7 @@ def test_a_signal_in_the_middle_leaves_a_valid_episode(
     environment = {**os.environ, "ROS_DOMAIN_ID": str(graph.domain_id)}
     with subprocess.Popen(command, env=environment) as process:
         try:
+            wait_until_reachable(robot.node, "recorder", LIMIT_S)
             for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
                 request = ChangeState.Request(transition=Transition(id=transition))
                 name = "recorder/change_state"

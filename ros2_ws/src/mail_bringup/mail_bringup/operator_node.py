@@ -11,6 +11,7 @@ from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from mail_msgs.msg import ActionChunk, ArmState, PolicyStatus
 from mail_msgs.srv import CheckSuccess, ResetScene, SetTask, StartPolicy
+from rcl_interfaces.srv import GetParameters
 from rclpy.context import Context
 from rclpy.experimental import EventsExecutor
 from rclpy.node import Node
@@ -25,6 +26,7 @@ REST_LIMIT_S = 10.0
 _REST_S = 0.2
 _SAME_RAD = 1e-6
 _STATE_LIMIT_S = 2.0
+_PING_LIMIT_S = 1.0
 _PICTURES_S = 0.15
 _POLL_PERIOD_S = 0.02
 _TRANSITIONS = {
@@ -78,6 +80,7 @@ class Operator:
         self._overrides = [Parameter("use_sim_time", value=True)] if use_sim_time else []
         self._ending = threading.Event()
         self._clients: dict[str, Any] = {}
+        self._reached: set[str] = set()
         self.arm_state: ArmState | None = None
         self._set_point_since_s = 0.0
         self.policy_status: PolicyStatus | None = None
@@ -148,15 +151,38 @@ class Operator:
         self, kind: Any, name: str, request: Any = None, limit_s: float = ANSWER_LIMIT_S
     ) -> Any:
         """Call a service and return its reply. Raises OperatorError if none comes."""
-        if name not in self._clients:
-            self._clients[name] = self.node.create_client(kind, name)
-        client = self._clients[name]
+        client = self._client(kind, name)
         if not self.wait_until(client.service_is_ready, limit_s):
             raise OperatorError(f"service {name} is not there; is the stack up? see mailctl status")
+        self._reach(name.partition("/")[0], limit_s)
         future = client.call_async(request if request is not None else kind.Request())
         if not self.wait_until(future.done, limit_s):
             raise OperatorError(f"service {name} did not answer within {limit_s:.0f} s")
         return future.result()
+
+    def _client(self, kind: Any, name: str) -> Any:
+        if name not in self._clients:
+            self._clients[name] = self.node.create_client(kind, name)
+        return self._clients[name]
+
+    def _reach(self, node_name: str, limit_s: float) -> None:
+        """Wait until a node has discovered us, before it is asked anything for the first time.
+
+        Discovery is not symmetric: we may see a service whose node does not see us yet, and DDS
+        drops its answer. Most requests must not be repeated; asking for no parameters may be.
+        """
+        if node_name in self._reached:
+            return
+        client = self._client(GetParameters, f"{node_name}/get_parameters")
+        if not self.wait_until(client.service_is_ready, _PING_LIMIT_S):
+            return  # The service is offered by a node of another name.
+        deadline_s = time.monotonic() + limit_s
+        while time.monotonic() < deadline_s:
+            future = client.call_async(GetParameters.Request())
+            if self.wait_until(future.done, _PING_LIMIT_S):
+                self._reached.add(node_name)
+                return
+        raise OperatorError(f"node {node_name} did not answer within {limit_s:.0f} s")
 
     def _ask(
         self, kind: Any, name: str, request: Any = None, limit_s: float = ANSWER_LIMIT_S
@@ -240,10 +266,9 @@ class Operator:
 
     def wait_for_node(self, name: str, limit_s: float) -> bool:
         """Wait until a lifecycle node can be asked to change its state."""
-        key = f"{name}/change_state"
-        if key not in self._clients:
-            self._clients[key] = self.node.create_client(ChangeState, key)
-        return self.wait_until(self._clients[key].service_is_ready, limit_s)
+        return self.wait_until(
+            self._client(ChangeState, f"{name}/change_state").service_is_ready, limit_s
+        )
 
     def change_state(self, name: str, transition: str, limit_s: float) -> bool:
         """Ask a lifecycle node for "configure" or "activate"; False if it failed."""
