@@ -92,6 +92,16 @@ def require_hash(path: Path, sha256: str) -> None:
         )
 
 
+def require_files(folder: Path, manifest: CheckpointManifest) -> None:
+    """Refuse a checkpoint whose files of tensors are missing or not those of its manifest.
+
+    Raises:
+        CheckpointError: See `require_hash`.
+    """
+    require_hash(folder / WEIGHTS_NAME, manifest.weights_sha256)
+    require_hash(folder / SELF_TEST_NAME, manifest.self_test_sha256)
+
+
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:

@@ -2,10 +2,10 @@
 
 import dataclasses
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -14,7 +14,7 @@ from mail_bringup.arguments import resolve
 from mail_bringup.claims import FCI_PORT
 from mail_bringup.processes import Process
 from mail_bringup.stack import STACKS
-from mail_policy.inference.checkpoint import CheckpointError
+from mail_policy.inference.checkpoint import find_checkpoint
 
 CAMERAS = """
 cameras:
@@ -22,7 +22,7 @@ cameras:
   - {name: wrist, driver: twin, image_width: 8, image_height: 8, rate_hz: 20, frame_id: b}
 """
 PROCESS = Process(name="arm", package="p", executable="e")
-SENTENCES = ("open the top drawer of the cabinet", "push the red block")
+SHIPPED = "open_top_drawer"
 
 
 def arguments(tmp_path: Path, **given: str) -> dict[str, str]:
@@ -40,15 +40,11 @@ def arguments(tmp_path: Path, **given: str) -> dict[str, str]:
 
 @pytest.fixture
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Pretend that the executable of PROCESS is built, and that a checkpoint exists."""
+    """Pretend that the executable of PROCESS is built."""
     executable = tmp_path / "lib/p/e"
     executable.parent.mkdir(parents=True)
     executable.touch()
     monkeypatch.setenv("AMENT_PREFIX_PATH", os.fspath(tmp_path))
-    cameras = (SimpleNamespace(name="agentview"), SimpleNamespace(name="wrist"))
-    manifest = SimpleNamespace(task_sentences=SENTENCES, cameras=cameras)
-    monkeypatch.setattr(checkpoint_check, "find_checkpoint", Path)
-    monkeypatch.setattr(checkpoint_check, "load_manifest", lambda folder: manifest)
     return
 
 
@@ -82,30 +78,41 @@ def test_a_misspelt_camera_file_is_explained(tmp_path: Path) -> None:
     assert "cameras_file:=PATH" in problem
 
 
-@pytest.mark.usefixtures("built")
 def test_a_camera_that_the_checkpoint_needs_is_missed_by_name() -> None:
-    (problem,) = checkpoint_check.check_checkpoint("c", "push the red block", ["agentview"])
+    (problem,) = checkpoint_check.check_checkpoint(SHIPPED, "open drawer", ["agentview"])
     assert "needs camera wrist, configured are agentview" in problem
 
 
-@pytest.mark.usefixtures("built")
 def test_cameras_that_the_checkpoint_does_not_need_do_no_harm() -> None:
     cameras = ["agentview", "wrist", "spare"]
-    assert checkpoint_check.check_checkpoint("c", "push the red block", cameras) == []
+    assert checkpoint_check.check_checkpoint(SHIPPED, "open drawer", cameras) == []
 
 
-@pytest.mark.usefixtures("built")
-def test_a_short_form_of_a_task_passes() -> None:
-    assert checkpoint_check.check_checkpoint("c", "open drawer", ["agentview", "wrist"]) == []
+def test_a_missing_checkpoint_is_one_problem() -> None:
+    (problem,) = checkpoint_check.check_checkpoint("no_such", "dance", ["agentview"])
+    assert problem.startswith("checkpoint 'no_such': 'no_such' is no checkpoint")
+    assert "train one with mailctl train" in problem
 
 
-def test_a_missing_checkpoint_is_one_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(name: str) -> Path:
-        raise CheckpointError("no such folder; train one")
-
-    monkeypatch.setattr(checkpoint_check, "find_checkpoint", refuse)
-    (problem,) = checkpoint_check.check_checkpoint("c", "dance", ["agentview"])
-    assert problem == "checkpoint 'c': no such folder; train one"
+@pytest.mark.parametrize("name", ["weights.safetensors", "self_test.safetensors"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
+def test_a_damaged_checkpoint_is_refused_before_anything_starts(
+    tmp_path: Path, name: str, damage: str
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(find_checkpoint(SHIPPED), folder)
+    file = folder / name
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    if damage == "flip":
+        file.write_bytes(content)
+    elif damage == "cut":
+        file.write_bytes(content[:-100])
+    else:
+        file.unlink()
+    (problem,) = checkpoint_check.check_checkpoint(os.fspath(folder), "open drawer", [])
+    assert name in problem
+    assert "copy the" in problem
 
 
 def test_a_folder_that_can_be_made_passes(tmp_path: Path) -> None:

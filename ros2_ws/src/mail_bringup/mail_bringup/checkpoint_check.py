@@ -1,15 +1,22 @@
-"""The preflight check of a checkpoint, from its manifest alone: no weights are loaded."""
+"""The preflight check of a checkpoint: its manifest and hashes, without loading torch."""
 
 from collections.abc import Sequence
 
-from mail_policy.inference.checkpoint import CheckpointError, find_checkpoint, load_manifest
+from mail_policy.inference.checkpoint import (
+    CheckpointError,
+    find_checkpoint,
+    load_manifest,
+    require_files,
+)
 from mail_policy.inference.sentences import UnknownTaskError, resolve_sentence
 
 
 def check_checkpoint(name: str, task: str, cameras: Sequence[str]) -> list[str]:
     """The checkpoint is sound, knows the task, and sees through the cameras that we have."""
     try:
-        manifest = load_manifest(find_checkpoint(name))
+        folder = find_checkpoint(name)
+        manifest = load_manifest(folder)
+        require_files(folder, manifest)
     except CheckpointError as error:
         return [f"checkpoint {name!r}: {error}"]
     problems = []
