@@ -3,7 +3,7 @@
 import numpy as np
 
 from mail_policy.core.frames import Array
-from mail_policy.core.kinematics import HOME_JOINT_POSITIONS
+from mail_policy.core.kinematics import HOME_JOINT_POSITIONS, forward_kinematics
 from mail_policy.core.motion.config import MotionConfig
 from mail_policy.core.motion.core import MotionCore
 from mail_policy.core.motion.values import Command, CommandName, MotionInputs, MotionOutputs
@@ -136,3 +136,9 @@ def straight(
     values[:, :3] = step
     values[:, 6] = width_m
     return values
+
+
+def tcp_speeds(rig: Rig) -> Array:
+    """Return the speed of the TCP in each tick [m/s]."""
+    points = np.array([forward_kinematics(q)[:3, 3] for q in rig.set_points])
+    return np.linalg.norm(np.diff(points, axis=0), axis=1) / TICK_S

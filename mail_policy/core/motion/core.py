@@ -189,7 +189,9 @@ class MotionCore:
         lease, limits = self._status.lease, self._config.watchdogs
         if lease is None or lease.holder != POLICY_HOLDER:
             return
-        if inputs.heartbeat or inputs.chunk is not None:
+        # A chunk of another epoch is not from this lease's holder, and keeps nothing alive.
+        chunk = inputs.chunk
+        if inputs.heartbeat or (chunk is not None and chunk.lease_epoch == self._status.epoch):
             lease.heard_at_s = now_s
         silent_s, held_s = now_s - lease.heard_at_s, now_s - self._status.entered_at_s
         if now_s > lease.ends_at_s:
