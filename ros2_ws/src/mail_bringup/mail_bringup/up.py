@@ -5,7 +5,6 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from types import FrameType
 
 from rich.console import Console
 from rich.text import Text
@@ -21,6 +20,7 @@ from mail_bringup.preflight import EXIT_CODE, PreflightError
 from mail_bringup.runner import StackRunner
 from mail_bringup.session import Session, prepared
 from mail_bringup.stack import STACKS
+from mail_policy.core.interruption import heed_stop_signals
 
 USAGE = f"usage: mailctl up {{{','.join(STACKS)}}} [name:=value ...] [--show-args]"
 _COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green")
@@ -50,20 +50,11 @@ class Terminal:
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[threading.Event]:
-    """Turn SIGINT, SIGTERM and SIGHUP into an event while the context lasts.
-
-    A handler is set even where a script started us in the background with SIGINT ignored;
-    children would inherit that and could not be stopped calmly.
-    """
-    requested = threading.Event()
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        requested.set()
-
+    """Turn SIGINT, SIGTERM and SIGHUP into an event while the context lasts."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, on_signal) for number in numbers}
+    before = {number: signal.getsignal(number) for number in numbers}
     try:
-        yield requested
+        yield heed_stop_signals(*numbers)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

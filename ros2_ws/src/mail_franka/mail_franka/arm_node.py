@@ -1,7 +1,6 @@
 """ROS 2 shell around the control loop: chunks and requests in, states out."""
 
 import signal
-import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -38,6 +37,7 @@ from mail_franka.session import ArmSession
 from mail_franka.state_pacer import StatePacer
 from mail_policy.core.config import ConfigError
 from mail_policy.core.devices import DeviceError
+from mail_policy.core.interruption import heed_stop_signals
 from mail_policy.core.motion.values import CommandName
 
 _LATCHED = QoSProfile(
@@ -199,18 +199,14 @@ class ArmNode(LifecycleNode):
 
 def main() -> None:
     """Run the node until it is interrupted; then brake, release, leave."""
-    stopping = threading.Event()
-    # A flag, not an exception: a second signal must not interrupt the braking. Set also because a
-    # process that was started in the background may have inherited "ignore".
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
+    requested = heed_stop_signals(signal.SIGINT, signal.SIGTERM)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = ArmNode()
     executor = EventsExecutor()
     executor.add_node(node)
     try:
         # EventsExecutor.spin() does not return on shutdown; short turns do.
-        while rclpy.ok() and not stopping.is_set():
+        while rclpy.ok() and not requested.is_set():
             executor.spin_once(timeout_sec=0.05)
     finally:
         node.close()

@@ -11,19 +11,9 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import Image as ImageMsg
 from sensor_msgs.msg import JointState as JointStateMsg
 
+from mail_franka.conversions import seconds_to_stamp, stamp_to_seconds
 from mail_policy.core.types import NUM_JOINTS, ActionChunk
 from mail_policy.inference.session import Lease
-
-
-def stamp_to_seconds(stamp: Time) -> float:
-    """Convert a ROS time stamp to seconds."""
-    return float(stamp.sec) + 1e-9 * float(stamp.nanosec)
-
-
-def seconds_to_stamp(seconds: float) -> Time:
-    """Convert seconds to a ROS time stamp."""
-    nanoseconds = round(seconds * 1e9)
-    return Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
 
 
 def image_from_msg(msg: ImageMsg) -> NDArray[np.uint8]:

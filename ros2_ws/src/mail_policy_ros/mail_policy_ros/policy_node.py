@@ -1,7 +1,6 @@
 """ROS 2 shell around a MaIL policy: pictures and joint states in, timed action chunks out."""
 
 import signal
-import threading
 import time
 from functools import partial
 
@@ -18,6 +17,8 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image as ImageMsg
 from sensor_msgs.msg import JointState as JointStateMsg
 
+from mail_franka.conversions import stamp_to_seconds
+from mail_policy.core.interruption import heed_stop_signals
 from mail_policy.core.types import ActionChunk, Observation
 from mail_policy.inference.assembler import ObservationAssembler
 from mail_policy.inference.checkpoint import CheckpointError, find_checkpoint
@@ -30,7 +31,6 @@ from mail_policy_ros.conversions import (
     image_from_msg,
     joints_from_msg,
     lease_from_msg,
-    stamp_to_seconds,
     status_to_msg,
 )
 from mail_policy_ros.policy_worker import PolicyWorker
@@ -88,7 +88,7 @@ class PolicyNode(LifecycleNode):
         self._status_publisher = self.create_lifecycle_publisher(
             PolicyStatusMsg, "policy/status", _COMMAND
         )
-        self.create_service(SetTask, "policy/set_task", self._on_set_task)
+        self._offer = self.create_service(SetTask, "policy/set_task", self._on_set_task)
         self.get_logger().info(f"loaded {manifest.name}: {', '.join(manifest.task_sentences)}")
         return TransitionCallbackReturn.SUCCESS
 
@@ -119,6 +119,14 @@ class PolicyNode(LifecycleNode):
         """Stop to think; the arm holds when the lease runs out."""
         self.rest()
         return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Take back what `configure` offered."""
+        self.destroy_service(self._offer)
+        self.destroy_lifecycle_publisher(self._chunk_publisher)
+        self.destroy_lifecycle_publisher(self._status_publisher)
+        self._task = ""
+        return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop to think: a shutdown may come straight from the active state."""
@@ -205,18 +213,14 @@ class PolicyNode(LifecycleNode):
 
 def main() -> None:
     """Run the node until it is interrupted."""
-    stopping = threading.Event()
-    # A flag, not an exception: a second signal must not interrupt the end of the thread. Set also
-    # because a process that was started in the background may have inherited "ignore".
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
+    requested = heed_stop_signals(signal.SIGINT, signal.SIGTERM)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = PolicyNode()
     executor = EventsExecutor()
     executor.add_node(node)
     try:
         # EventsExecutor.spin() does not return on shutdown; short turns do.
-        while rclpy.ok() and not stopping.is_set():
+        while rclpy.ok() and not requested.is_set():
             executor.spin_once(timeout_sec=0.05)
     finally:
         node.rest()

@@ -1,7 +1,6 @@
 """ROS 2 shell around EpisodeRecorder: serialized messages in, episodes on disk out."""
 
 import signal
-import threading
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from data_collection import topics
 from data_collection.errors import EpisodeError
 from data_collection.manifest import EpisodeSource
 from data_collection.writer import Recorded
+from mail_policy.core.interruption import heed_stop_signals
 from mail_recorder.episode_recorder import EpisodeRecorder, RecorderConfig
 
 _FAULT_PERIOD_S = 1.0
@@ -166,18 +166,14 @@ class RecorderNode(LifecycleNode):
 
 def main() -> None:
     """Run the node until it is interrupted; a running episode is saved."""
-    stopping = threading.Event()
-    # A flag, not an exception: a second signal must not interrupt the saving. Set also because a
-    # process that was started in the background may have inherited "ignore".
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
+    requested = heed_stop_signals(signal.SIGINT, signal.SIGTERM)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = RecorderNode()
     executor = EventsExecutor()
     executor.add_node(node)
     try:
         # EventsExecutor.spin() does not return on shutdown; short turns do.
-        while rclpy.ok() and not stopping.is_set():
+        while rclpy.ok() and not requested.is_set():
             executor.spin_once(timeout_sec=0.05)
     finally:
         node.close()
