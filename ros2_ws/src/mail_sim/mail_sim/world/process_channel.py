@@ -5,11 +5,31 @@ process that its parent has gone, whatever ended it.
 """
 
 import json
+import logging
+import signal
 import socket
+import sys
 import time
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol, TypeVar
+
+from mail_policy.core.config import build_config
 
 Message = dict[str, Any]
+logger = logging.getLogger(__name__)
+
+
+class ChildConfig(Protocol):
+    """What every child process is told."""
+
+    @property
+    def channel_fd(self) -> int:
+        """File descriptor of its end of the connection."""
+        ...
+
+
+ConfigT = TypeVar("ConfigT", bound=ChildConfig)
 
 
 class ChannelClosedError(RuntimeError):
@@ -71,3 +91,29 @@ class Channel:
         self._buffer = rest
         message: Message = json.loads(line)
         return message
+
+
+def run_child(
+    name: str, config_type: type[ConfigT], serve: Callable[[ConfigT, Channel], None]
+) -> None:
+    """Be a child process of the twin: serve until the parent goes, tell it of a fault.
+
+    Args:
+        name: For messages.
+        config_type: Of the settings, which the command line holds as JSON.
+        serve: The work; ends by raising ChannelClosedError, or by returning when told to.
+    """
+    # The parent coordinates the end; Ctrl-C in a terminal reaches all processes at once.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.basicConfig(format=f"twin {name}: %(message)s")
+    config = build_config(config_type, json.loads(sys.argv[1]), f"settings of the {name}")
+    channel = Channel(socket.socket(fileno=config.channel_fd))
+    try:
+        serve(config, channel)
+    except ChannelClosedError:
+        return
+    except Exception as error:  # The top of this process: the parent must learn why it ends.
+        logger.exception("the twin's %s failed", name)
+        with suppress(ChannelClosedError):
+            channel.send({"error": f"{type(error).__name__}: {error}"})
+        sys.exit(1)

@@ -4,26 +4,20 @@ No middleware lives in this process, so that nothing disturbs its 1 kHz loop. Th
 it with `python -m mail_sim.world.process_fci <settings as JSON>` and inherits three files to it.
 """
 
-import json
 import logging
 import os
-import signal
-import socket
-import sys
 import xml.etree.ElementTree as ET
-from contextlib import suppress
 from dataclasses import dataclass
 
 from franky_sim.mujoco_simulator import MujocoSimulator
 
-from mail_policy.core.config import build_config
 from mail_policy.core.kinematics import HOME_JOINT_POSITIONS
 from mail_sim.world.fci_server import (
     JOINT_DAMPING_NMS_RAD,
     JOINT_STIFFNESS_NM_RAD,
     LockstepServer,
 )
-from mail_sim.world.process_channel import Channel, ChannelClosedError
+from mail_sim.world.process_channel import Channel, run_child
 from mail_sim.world.process_stage import Stage
 from mail_sim.world.render_gate import RenderGate, RenderGateConfig
 from mail_sim.world.scene import furnish
@@ -100,21 +94,8 @@ def _make_stage(
 
 
 def main() -> None:
-    """Serve until the parent goes; a fault is reported to the parent."""
-    # The parent coordinates the end; Ctrl-C in a terminal reaches all processes at once.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.basicConfig(format="twin physics: %(message)s")
-    config = build_config(FciProcessConfig, json.loads(sys.argv[1]), "settings of the twin")
-    channel = Channel(socket.socket(fileno=config.channel_fd))
-    try:
-        serve(config, channel)
-    except ChannelClosedError:
-        return
-    except Exception as error:  # The top of this process: the parent must learn why it ends.
-        logger.exception("the twin's physics failed")
-        with suppress(ChannelClosedError):
-            channel.send({"error": f"{type(error).__name__}: {error}"})
-        sys.exit(1)
+    """Run this process until the parent goes."""
+    run_child("physics", FciProcessConfig, serve)
 
 
 if __name__ == "__main__":

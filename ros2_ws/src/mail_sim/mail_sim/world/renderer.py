@@ -5,15 +5,11 @@ process because a pair of pictures costs several milliseconds, which the 1 kHz l
 physics does not have.
 """
 
-import json
 import logging
 import math
 import os
 import select
-import signal
-import socket
-import sys
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +17,9 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from mail_policy.core.config import build_config
 from mail_policy.core.frame_ring import FrameRingLayout, FrameRingWriter
 from mail_policy.core.frame_share import FrameOffer, SharedCamera
-from mail_sim.world.process_channel import Channel, ChannelClosedError
+from mail_sim.world.process_channel import Channel, run_child
 from mail_sim.world.snapshot import Snapshot, SnapshotRing
 from mail_sim.world.visible_state import STEPS_PER_SECOND, STEPS_PER_SNAPSHOT, show_state
 
@@ -130,6 +125,9 @@ class Studio:
 
 def serve(config: RendererConfig, channel: Channel) -> None:
     """Render until the parent hangs up."""
+    # Real-time priority would be inherited from a parent that has it.
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    os.nice(config.niceness)
     request = channel.receive(_START_LIMIT_S)
     if request is None:
         raise RuntimeError(f"got no scene from the twin within {_START_LIMIT_S:.0f} s")
@@ -173,23 +171,8 @@ def _offer_pictures(
 
 
 def main() -> None:
-    """Render until the parent goes; a fault is reported to the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.basicConfig(format="twin renderer: %(message)s")
-    config = build_config(RendererConfig, json.loads(sys.argv[1]), "settings of the renderer")
-    # Real-time priority would be inherited from a parent that has it.
-    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-    os.nice(config.niceness)
-    channel = Channel(socket.socket(fileno=config.channel_fd))
-    try:
-        serve(config, channel)
-    except ChannelClosedError:
-        return
-    except Exception as error:  # The top of this process: the parent must learn why it ends.
-        logger.exception("the twin's renderer failed")
-        with suppress(ChannelClosedError):
-            channel.send({"error": f"{type(error).__name__}: {error}"})
-        sys.exit(1)
+    """Run this process until the parent goes."""
+    run_child("renderer", RendererConfig, serve)
 
 
 if __name__ == "__main__":
