@@ -9,6 +9,7 @@ from rich.console import Console
 
 from mail_bringup import evaluate
 from mail_policy.evaluation.rollout import EpisodeResult
+from mail_policy.evaluation.seeds import FIRST_EVALUATION_SEED
 from mail_policy.training.train import prepare, train
 from tests.unit.synthetic_episodes import TASK, episodes, train_config
 
@@ -72,6 +73,13 @@ def test_an_unknown_checkpoint_or_task_is_refused(
     assert jobs == []
 
 
-def test_the_first_seed_is_the_twins_first_evaluation_seed() -> None:
-    layout = pytest.importorskip("mail_sim.world.layout")
-    assert evaluate.FIRST_SEED == layout.FIRST_EVALUATION_SEED
+def test_by_default_the_seeds_are_those_that_demonstrations_never_use() -> None:
+    assert evaluate._parser().parse_args(["--checkpoint", "c"]).seed0 == FIRST_EVALUATION_SEED
+    collect = pytest.importorskip("mail_sim.world.collect")
+    with pytest.raises(ValueError, match=str(FIRST_EVALUATION_SEED - 1)):
+        collect.CollectConfig(
+            sentence="open the top drawer of the cabinet",
+            episodes=1,
+            folder=Path("x"),
+            first_seed=FIRST_EVALUATION_SEED,
+        )

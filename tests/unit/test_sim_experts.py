@@ -8,9 +8,9 @@ import pytest
 from mail_policy.core.frames import make_transform, pose_error
 from mail_policy.core.kinematics import HOME_JOINT_POSITIONS, forward_kinematics
 from mail_policy.core.robot_limits import SHARED_JOINT_LIMITS, LimitShares, tightened
+from mail_policy.evaluation.seeds import FIRST_EVALUATION_SEED
 from mail_sim.world.demonstration import TAIL_STEPS, Disturbance, demonstrate
 from mail_sim.world.experts import PLANS, Expert
-from mail_sim.world.layout import FIRST_EVALUATION_SEED
 from mail_sim.world.servo import PERIOD_S, Servo
 from mail_sim.world.tasks import TASKS
 from mail_sim.world.world import World

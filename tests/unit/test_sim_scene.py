@@ -9,10 +9,10 @@ import pytest
 from franky_sim.mujoco_simulator import MujocoSimulator
 
 from mail_policy.core.kinematics import HOME_JOINT_POSITIONS, forward_kinematics
+from mail_policy.evaluation.seeds import FIRST_EVALUATION_SEED
 from mail_sim.world.graphics import GraphicsError, choose_graphics, require_graphics
 from mail_sim.world.layout import (
     DRAWERS,
-    FIRST_EVALUATION_SEED,
     OBJECTS,
     apply_layout,
     sample_arm_start,

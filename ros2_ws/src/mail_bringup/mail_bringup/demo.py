@@ -23,9 +23,8 @@ from mail_bringup.runner import StackRunner
 from mail_bringup.session import Session, prepared
 from mail_bringup.stack import STACKS
 from mail_bringup.up import stop_requests
+from mail_policy.evaluation.seeds import FIRST_EVALUATION_SEED
 
-# Seeds from here on were never used for training, see mail_sim.world.layout.
-_FIRST_EVALUATION_SEED = 100_000
 _INTERRUPTED_EXIT_CODE = 130
 
 
@@ -36,7 +35,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--task", default="open drawer", help="what to do, in words")
     parser.add_argument("--checkpoint", default="open_top_drawer", help="name or folder")
     parser.add_argument(
-        "--seed", type=int, default=_FIRST_EVALUATION_SEED, help="initial state of the scene"
+        "--seed", type=int, default=FIRST_EVALUATION_SEED, help="initial state of the scene"
     )
     parser.add_argument("--out", type=Path, help="folder for results (default: runs/demo/TIME)")
     parser.add_argument(
@@ -90,9 +89,8 @@ def _run(
                 return watched.perform(operator)
         except OperatorCancelledError:
             # Either the user interrupted, or a process ended: then that is the news.
-            if watched.ended is not None:
-                tail = log.tail(watched.ended.process.name)
-                raise DemoError(f"{watched.ended}. Its last words:\n{tail}") from None
+            if (ended := runner.required_ended()) is not None:
+                raise DemoError(log.last_words(ended)) from None
             raise
 
 

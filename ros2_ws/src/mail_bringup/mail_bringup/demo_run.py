@@ -11,7 +11,7 @@ from rich.console import Console
 from mail_bringup.demo_values import DemoOutcome, DemoSettings
 from mail_bringup.memory import peak_memory_mb
 from mail_bringup.operator_node import Operator
-from mail_bringup.runner import Ended, StackRunner
+from mail_bringup.runner import StackRunner
 from mail_bringup.task_attempt import STARTUP_LIMIT_S, attempt_task, is_ready
 
 # After success the run goes on for so long, so that the video does not end abruptly [s].
@@ -45,15 +45,10 @@ class DemoRun:
         self._requested = requested
         self._console = console
         self._first_motion_s = 0.0
-        # The required process that ended by itself, if any.
-        self.ended: Ended | None = None
 
     def must_end(self) -> bool:
         """Whether the user or a dead process ends the run."""
-        for ended in self._runner.newly_ended():
-            if ended.process.required:
-                self.ended = ended
-        return self._requested.is_set() or self.ended is not None
+        return self._requested.is_set() or self._runner.required_ended() is not None
 
     def perform(self, operator: Operator) -> DemoOutcome:
         """Bring the stack to the task, watch it, and stop it."""

@@ -13,13 +13,12 @@ from rich.progress import Progress
 from mail_bringup.fci_evaluation import FciEvaluationError, evaluate_fci
 from mail_policy.evaluation.job import Evaluator, Job
 from mail_policy.evaluation.rollout import EpisodeResult, EvaluationResult, RolloutConfig
+from mail_policy.evaluation.seeds import FIRST_EVALUATION_SEED
 from mail_policy.inference.checkpoint import CheckpointError, find_checkpoint, load_manifest
 from mail_policy.inference.manifest import CheckpointManifest
 from mail_policy.inference.sentences import UnknownTaskError, resolve_sentence
 from mail_sim.direct_evaluation import evaluate_sim
 
-# Seeds from here on are never used for demonstrations, see mail_sim.world.layout.
-FIRST_SEED = 100_000
 _DEFAULT_MAX_STEPS = 240
 
 
@@ -102,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--task", default="", help="a sentence; default: the policy's first task")
     parser.add_argument("--robot", choices=sorted(EVALUATORS), default="sim")
     parser.add_argument("--episodes", type=int, default=20)
-    parser.add_argument("--seed0", type=int, default=FIRST_SEED, help="first seed")
+    parser.add_argument("--seed0", type=int, default=FIRST_EVALUATION_SEED, help="first seed")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--exec-horizon", type=int, default=0, help="0: as the checkpoint says")
     parser.add_argument("--latency-steps", type=int, default=1, help="delay of inference")

@@ -1,15 +1,15 @@
 """Episodes of a policy on the whole stack: real nodes, the FCI twin, the real franky client."""
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
 
 from mail_bringup.arguments import resolve
 from mail_bringup.claims import ClaimError
-from mail_bringup.operator_node import Operator, OperatorError
+from mail_bringup.operator_node import Operator, OperatorCancelledError, OperatorError
 from mail_bringup.preflight import PreflightError
 from mail_bringup.run_log import RunLog
 from mail_bringup.runner import StackRunner
@@ -57,9 +57,9 @@ def _running_stack(job: Job, limit_s: float) -> Iterator[Operator]:
         "record": "false",
         "max_duration_s": str(limit_s + 10.0),
     }
+    logs = Path("runs/eval") / datetime.now().strftime("%Y%m%d-%H%M%S") / "logs"
     with ExitStack() as stack:
         session = stack.enter_context(prepared("policy", resolve(STACKS["policy"], given)))
-        logs = Path(tempfile.mkdtemp(prefix="mailctl-eval-"))
         log = stack.enter_context(RunLog(logs))
         runner = stack.enter_context(StackRunner(session.processes, session.variables, log.write))
         operator = stack.enter_context(
@@ -67,14 +67,19 @@ def _running_stack(job: Job, limit_s: float) -> Iterator[Operator]:
                 domain_id=session.domain_id,
                 use_sim_time=True,
                 name="evaluation",
-                is_cancelled=lambda: any(e.process.required for e in runner.newly_ended()),
+                is_cancelled=lambda: runner.required_ended() is not None,
             )
         )
-        with Console().status("starting the stack"):
-            if not is_ready(operator, recorder=False):
-                raise FciEvaluationError(f"the stack is not ready; logs: {logs}")
-        operator.arm()
-        yield operator
+        try:
+            with Console().status("starting the stack"):
+                if not is_ready(operator, recorder=False):
+                    raise FciEvaluationError(f"the stack is not ready; logs: {logs}")
+            operator.arm()
+            yield operator
+        except OperatorCancelledError:
+            ended = runner.required_ended()
+            why = log.last_words(ended) if ended is not None else "interrupted"
+            raise FciEvaluationError(f"{why}\nLogs: {logs}") from None
 
 
 def _run_seed(operator: Operator, job: Job, seed: int, limit_s: float) -> EpisodeResult:

@@ -4,6 +4,8 @@ import threading
 from pathlib import Path
 from typing import IO, Self
 
+from mail_bringup.runner import Ended
+
 _TAIL_LINES = 15
 
 
@@ -40,3 +42,7 @@ class RunLog:
         except OSError:
             return "(no output)"
         return "\n".join(f"  {line}" for line in lines[-_TAIL_LINES:])
+
+    def last_words(self, ended: Ended) -> str:
+        """Say which process ended, and what it wrote last."""
+        return f"{ended}. Its last words:\n{self.tail(ended.process.name)}"

@@ -120,6 +120,7 @@ class StackRunner:
         }
         self._on_line = on_line
         self._reported: set[str] = set()
+        self._required_ended: Ended | None = None
         self.children: list[Child] = []
 
     def __enter__(self) -> Self:
@@ -149,6 +150,13 @@ class StackRunner:
                 child.finish_reading(0.5)
                 ended.append(Ended(child.process, code))
         return ended
+
+    def required_ended(self) -> Ended | None:
+        """Return the first required process that has ended by itself, if any; remembers it."""
+        for ended in self.newly_ended():
+            if ended.process.required and self._required_ended is None:
+                self._required_ended = ended
+        return self._required_ended
 
     def stop(self) -> None:
         """End everything: first those that need the others, then the rest. May be repeated."""

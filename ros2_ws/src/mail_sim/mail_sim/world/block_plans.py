@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mail_policy.core.action_schema import GRIPPER_OPEN_M
 from mail_policy.core.frames import Array, make_transform
 from mail_sim.world.furniture import BLOCK_SIZE_M, CABINET_HEIGHT_M, FACES_M
-from mail_sim.world.hand import OPEN_WIDTH_M
 from mail_sim.world.plans import (
     CLOSED_WIDTH_M,
     HAND_DOWN,
@@ -79,8 +79,8 @@ def put_block(
         drop_m: How far above the spot it is released [m].
         over_m: How far above the spot it is brought first [m].
     """
-    above = _above_block(block, _ABOVE_M, OPEN_WIDTH_M)
-    at = _above_block(block, 0.0, OPEN_WIDTH_M)
+    above = _above_block(block, _ABOVE_M, GRIPPER_OPEN_M)
+    at = _above_block(block, 0.0, GRIPPER_OPEN_M)
     grip = _above_block(block, 0.0, CLOSED_WIDTH_M)
     over = _carry_to(spot, block, over_m, CLOSED_WIDTH_M)
     down = _carry_to(spot, block, drop_m, CLOSED_WIDTH_M)
@@ -99,7 +99,7 @@ def put_block(
 
 def fly_to_block(block: str, height_m: float) -> list[Stage]:
     """Come from afar to high above a block, clear of the furniture."""
-    high = _above_block(block, height_m, OPEN_WIDTH_M)
+    high = _above_block(block, height_m, GRIPPER_OPEN_M)
     return [Stage("fly", high, arrived(high, 0.04, 0.3), is_entry=True)]
 
 

@@ -23,10 +23,10 @@ from data_collection.manifest import (
 )
 from data_collection.provenance import software_versions
 from data_collection.writer import EpisodeWriter
+from mail_policy.evaluation.seeds import FIRST_EVALUATION_SEED
 from mail_sim.world.demonstration import Demonstration, demonstrate
 from mail_sim.world.experts import PLANS
 from mail_sim.world.graphics import GraphicsError, require_graphics
-from mail_sim.world.layout import FIRST_EVALUATION_SEED
 from mail_sim.world.scene import CAMERAS
 from mail_sim.world.tasks import TASKS, task_for
 from mail_sim.world.world import IMAGE_SIZE, World

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mail_policy.core.action_schema import GRIPPER_OPEN_M
 from mail_policy.core.frames import make_transform, rotation_from_vector
-from mail_sim.world.hand import OPEN_WIDTH_M
 from mail_sim.world.plans import (
     CLOSED_WIDTH_M,
     HAND_DOWN,
@@ -68,8 +68,8 @@ def _lost_handle(drawer: str) -> Condition:
 
 def open_drawer(drawer: str) -> list[Stage]:
     """Grip a handle and pull the drawer open."""
-    before = _handle_goal(drawer, 0.09, OPEN_WIDTH_M)
-    at = _handle_goal(drawer, -0.004, OPEN_WIDTH_M)
+    before = _handle_goal(drawer, 0.09, GRIPPER_OPEN_M)
+    at = _handle_goal(drawer, -0.004, GRIPPER_OPEN_M)
     grip = _handle_goal(drawer, -0.004, CLOSED_WIDTH_M)
     pull = _moved_goal(
         grip, lambda world: _OPEN_GOAL_M + 0.01 - drawer_opening_m(world.data, drawer)
@@ -89,7 +89,7 @@ def open_drawer(drawer: str) -> list[Stage]:
 
 def let_go(drawer: str) -> list[Stage]:
     """Release a handle and rise from it, above all that stands there."""
-    away = _handle_goal(drawer, 0.15, OPEN_WIDTH_M)
+    away = _handle_goal(drawer, 0.15, GRIPPER_OPEN_M)
     return [
         Stage("release", stay_open(0.0), waited(10), is_entry=True),
         Stage("away", away, arrived(away, 0.03, 0.2)),

@@ -6,10 +6,12 @@ width is turned into one of them with hysteresis, as the arm node does.
 
 from dataclasses import dataclass
 
-# Keep in step with `mail_franka.gripper_worker`.
-CLOSE_BELOW_M = 0.03
-OPEN_ABOVE_M = 0.05
-OPEN_WIDTH_M = 0.08
+from mail_policy.core.action_schema import (
+    GRIPPER_CLOSE_BELOW_M,
+    GRIPPER_OPEN_ABOVE_M,
+    GRIPPER_OPEN_M,
+)
+
 # How fast the width changes [m/s].
 SPEED_M_S = 0.1
 
@@ -23,16 +25,16 @@ class HandState:
         target_m: Width that the fingers are driven to right now [m].
     """
 
-    goal_m: float = OPEN_WIDTH_M
-    target_m: float = OPEN_WIDTH_M
+    goal_m: float = GRIPPER_OPEN_M
+    target_m: float = GRIPPER_OPEN_M
 
 
 def choose_goal(state: HandState, wanted_m: float) -> HandState:
     """Turn a wanted width into open, close or as before."""
-    if wanted_m < CLOSE_BELOW_M:
+    if wanted_m < GRIPPER_CLOSE_BELOW_M:
         return HandState(0.0, state.target_m)
-    if wanted_m > OPEN_ABOVE_M:
-        return HandState(OPEN_WIDTH_M, state.target_m)
+    if wanted_m > GRIPPER_OPEN_ABOVE_M:
+        return HandState(GRIPPER_OPEN_M, state.target_m)
     return state
 
 

@@ -14,9 +14,6 @@ from mail_policy.core.frames import Array
 from mail_policy.core.kinematics import HOME_JOINT_POSITIONS
 from mail_sim.world.furniture import BLOCK_SIZE_M, BOWL_RADIUS_M
 
-# Seeds below this one are for training, the others for evaluation.
-FIRST_EVALUATION_SEED = 100_000
-
 DRAWERS = ("top", "bottom")
 OBJECTS = ("red_block", "blue_block", "bowl")
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mail_policy.core.action_schema import GRIPPER_OPEN_M
 from mail_policy.core.frames import Array, rotation_from_vector
-from mail_sim.world.hand import OPEN_WIDTH_M
 from mail_sim.world.layout import Place
 from mail_sim.world.world import World
 
@@ -102,6 +102,6 @@ def stay_open(rise_m: float) -> GoalFor:
     def goal(world: World) -> Goal:
         pose = world.commanded_pose
         pose[2, 3] += rise_m
-        return Goal(pose, OPEN_WIDTH_M)
+        return Goal(pose, GRIPPER_OPEN_M)
 
     return goal

@@ -10,12 +10,12 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from mail_policy.core.action_schema import EE_DELTA, POLICY_RATE_HZ
+from mail_policy.core.action_schema import EE_DELTA, GRIPPER_OPEN_M, POLICY_RATE_HZ
 from mail_policy.core.frames import Array, make_transform, move_pose
 from mail_policy.core.kinematics import forward_kinematics, inverse_kinematics
 from mail_policy.core.types import NUM_JOINTS, Observation
 from mail_sim.world.graphics import require_graphics
-from mail_sim.world.hand import OPEN_WIDTH_M, HandState, advance, choose_goal
+from mail_sim.world.hand import HandState, advance, choose_goal
 from mail_sim.world.layout import SceneLayout, apply_layout, sample_arm_start, sample_layout
 from mail_sim.world.scene import CAMERAS, STEP_S, direct_scene_xml
 from mail_sim.world.tasks import TASKS, Task, task_for
@@ -87,7 +87,7 @@ class World:
         mujoco.mj_resetData(self.model, self.data)
         self.layout = layout
         self.data.qpos[:NUM_JOINTS] = arm_start
-        self.data.qpos[NUM_JOINTS : NUM_JOINTS + 2] = OPEN_WIDTH_M / 2
+        self.data.qpos[NUM_JOINTS : NUM_JOINTS + 2] = GRIPPER_OPEN_M / 2
         apply_layout(self.model, self.data, layout)
         self._joints = arm_start.copy()
         self._pose = forward_kinematics(arm_start)
