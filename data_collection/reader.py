@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from data_collection.errors import EpisodeError
 from data_collection.manifest import LOG_NAME, MANIFEST_NAME, EpisodeManifest, load_manifest
 from data_collection.mcap_scan import RawMessage, scan
 from mail_policy.core.types import NUM_JOINTS, Observation
+from mail_policy.data.pictures import resize_picture
 from mail_policy.inference.assembler import ObservationAssembler
 
 
@@ -132,11 +132,7 @@ class _Resizer:
     def __call__(self, jpeg: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Decode a JPEG picture to RGB of the wanted size."""
         image: NDArray[np.uint8] = simplejpeg.decode_jpeg(jpeg, colorspace="RGB")
-        if image.shape[:2] == (self.height, self.width):
-            return image
-        size = (self.width, self.height)
-        resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        return np.asarray(resized, dtype=np.uint8)
+        return resize_picture(image, self.height, self.width)
 
 
 def _observations_and_actions(

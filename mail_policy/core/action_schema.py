@@ -12,6 +12,10 @@ from mail_policy.core.frames import Array, move_pose
 
 POLICY_RATE_HZ = 20.0
 GRIPPER_OPEN_M = 0.08
+# The Franka Hand knows two useful commands, open and grasp. A wanted width below the first number
+# means grasp, above the second open, between them as before; twin and arm node agree on it.
+GRIPPER_CLOSE_BELOW_M = 0.03
+GRIPPER_OPEN_ABOVE_M = 0.05
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import ipaddress
 from dataclasses import dataclass, field, replace
 
+from mail_policy.core.action_schema import GRIPPER_CLOSE_BELOW_M, GRIPPER_OPEN_ABOVE_M
 from mail_policy.core.motion.config import MotionConfig
 
 # A real arm that gets no set-point must not go on for longer [s].
@@ -61,8 +62,8 @@ class GripperConfig:
         read_period_s: Time between two readings [s].
     """
 
-    close_below_m: float = 0.03
-    open_above_m: float = 0.05
+    close_below_m: float = GRIPPER_CLOSE_BELOW_M
+    open_above_m: float = GRIPPER_OPEN_ABOVE_M
     speed_m_s: float = 0.1
     force_n: float = 30.0
     command_period_s: float = 0.5
