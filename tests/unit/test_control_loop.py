@@ -1,5 +1,6 @@
 """The control loop with an arm that obeys at once: pacing, effects, link loss, shutdown."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -232,3 +233,39 @@ def test_a_real_robot_needs_a_short_dead_man() -> None:
 def test_protections_cannot_be_switched_off(changes: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(changes)).split("_")[0]):
         FrankyConfig(**changes)
+
+
+class SlowGripper(SimulatedGripper):
+    """Moves until it is stopped, as a hand whose way is long."""
+
+    def __init__(self) -> None:
+        super().__init__(time.monotonic)
+        self.is_under_way = threading.Event()
+        self._stopped = threading.Event()
+
+    def move(self, width_m: float, speed_m_s: float) -> bool:
+        self.is_under_way.set()
+        return not self._stopped.wait(20.0)
+
+    def stop(self) -> None:
+        super().stop()
+        self._stopped.set()
+
+
+def test_a_gripper_under_way_is_stopped_so_that_no_thread_stays_in_its_library() -> None:
+    gripper = SlowGripper()
+    worker = GripperWorker(gripper, GripperConfig(), time.monotonic)
+    worker.start()
+    worker.want(0.08)
+    assert gripper.is_under_way.wait(5.0)
+    worker.stop()
+    assert gripper.commands == ["stop"]
+    assert not {t.name for t in threading.enumerate()} & {"gripper commands", "gripper stop"}
+
+
+def test_a_gripper_at_rest_is_left_alone() -> None:
+    gripper = SimulatedGripper(time.monotonic)
+    worker = GripperWorker(gripper, GripperConfig(), time.monotonic)
+    worker.start()
+    worker.stop()
+    assert gripper.commands == []

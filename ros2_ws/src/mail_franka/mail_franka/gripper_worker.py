@@ -87,13 +87,32 @@ class GripperWorker:
         for thread in self._threads:
             thread.start()
 
-    def stop(self, timeout_s: float = 1.0) -> None:
-        """End both threads; a command under way is not waited for longer than the limit."""
+    def stop(self, timeout_s: float = 1.5) -> None:
+        """End all threads; a command under way is interrupted, the fingers stay where they are.
+
+        A thread inside the vendor's library must not outlive this: it would abort the process at
+        its end. A hand that does not even answer a stop is given up after the limit.
+        """
         self._stopping.set()
         with self._wake:
             self._wake.notify_all()
+            is_moving = self._view.is_moving
+        if is_moving:
+            interrupt = threading.Thread(target=self._interrupt, name="gripper stop", daemon=True)
+            self._threads.append(interrupt)
+            interrupt.start()
+        deadline_s = self._steady_s() + timeout_s
         for thread in self._threads:
-            thread.join(timeout_s)
+            thread.join(max(0.0, deadline_s - self._steady_s()))
+        late = [thread.name for thread in self._threads if thread.is_alive()]
+        if late:
+            _LOGGER.error("still busy after %.1f s: %s", timeout_s, ", ".join(late))
+
+    def _interrupt(self) -> None:
+        try:
+            self._gripper.stop()
+        except DeviceError as error:
+            _LOGGER.error("could not stop the hand: %s", error)
 
     def want(self, width_m: float) -> None:
         """Say the wanted width [m]. Never waits."""
