@@ -30,15 +30,16 @@ LIMIT_S = 60.0
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-def start(command: list[str], domain: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "ROS_DOMAIN_ID": domain}
-    return subprocess.Popen(
-        [sys.executable, *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=environment,
-    )
+def start(command: list[str], domain: str, log: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "ROS_DOMAIN_ID": domain, "PYTHONFAULTHANDLER": "1"}
+    with log.open("w") as errors:
+        return subprocess.Popen(
+            [sys.executable, *command],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=environment,
+        )
 
 
 def end(process: subprocess.Popen[str]) -> None:
@@ -54,8 +55,9 @@ def end(process: subprocess.Popen[str]) -> None:
 class Client:
     """An operator in another process than the arm."""
 
-    def __init__(self, domain: str, node_process: subprocess.Popen[str]) -> None:
+    def __init__(self, domain: str, node_process: subprocess.Popen[str], log: Path) -> None:
         self.process = node_process
+        self._log = log
         self._context = Context()
         rclpy.init(context=self._context, domain_id=int(domain))
         self._node = Node("operator", context=self._context)
@@ -71,6 +73,10 @@ class Client:
         while not self._stopping.is_set():
             self._executor.spin_once(timeout_sec=0.05)
 
+    @property
+    def said(self) -> str:
+        return self._log.read_text()
+
     def close(self) -> None:
         self._stopping.set()
         self._thread.join(2.0)
@@ -80,7 +86,8 @@ class Client:
     def wait_until(self, condition: Callable[[], bool], what: str) -> None:
         deadline_s = time.monotonic() + LIMIT_S
         while not condition():
-            assert time.monotonic() < deadline_s, f"not within {LIMIT_S} s: {what}"
+            if time.monotonic() > deadline_s:
+                pytest.fail(f"not within {LIMIT_S} s: {what}. The arm said:\n{self.said}")
             time.sleep(0.002)
 
     def call(self, kind, name: str, request):
@@ -104,15 +111,17 @@ def operator(tmp_path: Path) -> Iterator[Client]:
     with ExitStack() as stack:
         domain = stack.enter_context(claim_domain(tmp_path)).value
         address = stack.enter_context(claim_address(tmp_path)).value
-        server = start([str(SERVER), address], domain)
+        server = start([str(SERVER), address], domain, tmp_path / "server.log")
         stack.callback(end, server)
         assert server.stdout is not None
         assert server.stdout.readline().strip() == "ready"
         config = str(ROOT / "launch" / "config" / "arm.yaml")
         arguments = ["-p", f"robot_ip:={address}", "-p", f"config_file:={config}"]
-        node = start(["-m", "mail_franka.arm_node", "--ros-args", *arguments], domain)
+        node = start(
+            ["-m", "mail_franka.arm_node", "--ros-args", *arguments], domain, tmp_path / "arm.log"
+        )
         stack.callback(end, node)
-        client = Client(domain, node)
+        client = Client(domain, node, tmp_path / "arm.log")
         stack.callback(client.close)
         yield client
 
@@ -132,7 +141,7 @@ def test_a_node_is_configured_armed_homed_and_leaves_calmly_on_sigint(
     for _ in range(signals):
         operator.process.send_signal(signal.SIGINT)
         time.sleep(0.03)
-    assert operator.process.wait(10.0) == 0
+    assert operator.process.wait(10.0) == 0, operator.said
     assert time.monotonic() - started_s < 3.0
     operator.wait_until(lambda: operator.states[-1].state == "shutdown", "the last state")
     assert not operator.states[-1].may_move
