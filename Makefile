@@ -80,7 +80,9 @@ clean: ## Remove what building made
 distclean: clean ## Remove the environment too
 	rm -rf $(VENV)
 
-$(STAMPS)/packages: pyproject.toml requirements.lock
+KERNELS := $(wildcard mail_policy/kernels/*.cpp mail_policy/kernels/*.hpp)
+
+$(STAMPS)/packages: pyproject.toml setup.py requirements.lock $(KERNELS)
 	@$(TOOLS)/system_packages.sh
 	@$(TOOLS)/create_environment.sh $(PYTHON) $(VENV)
 	@$(TOOLS)/quietly.sh $(LOGS)/pip.log "installing Python packages into $(VENV)" \

@@ -1,0 +1,2 @@
+#include "simd.hpp"
+extern "C" int mail_mamba_width() { return mail::kWidth; }
