@@ -35,6 +35,7 @@ class Batch:
         tasks: Numbers of the sentences, shape (B,).
         actions: Normalised targets, shape (B, A, size).
         mask: 1 where a target counts, shape (B, A).
+        steps: K; rows are ordered by segment, then by step.
     """
 
     images: tuple[Tensor, ...]
@@ -43,6 +44,7 @@ class Batch:
     tasks: Tensor
     actions: Tensor
     mask: Tensor
+    steps: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +88,7 @@ class BatchMaker:
         self._proprio = torch.from_numpy(proprio.normalise(decisions.proprio))  # (M, 8)
         lengths = np.diff(decisions.starts)
         self._episode_of = np.repeat(np.arange(len(lengths)), lengths)  # (M,)
+        self._drawable = np.flatnonzero(decisions.valid)
 
     def training_batch(
         self,
@@ -94,7 +97,7 @@ class BatchMaker:
         proprio_dropout: float,
         rng: np.random.Generator,
     ) -> Batch:
-        """Draw a batch at random; every decision is as likely as any other.
+        """Draw a batch at random; every valid decision is as likely as any other.
 
         Args:
             config: Sizes.
@@ -104,7 +107,7 @@ class BatchMaker:
         """
         # A segment holds a drawn decision at a drawn place, so decisions near the ends of an
         # episode are not rarer; places outside the episode are masked.
-        drawn = rng.integers(0, len(self._decisions), config.segments)  # (G,)
+        drawn = rng.choice(self._drawable, config.segments)  # (G,)
         places = np.arange(config.decisions_per_segment)
         first = drawn - rng.integers(0, config.decisions_per_segment, config.segments)
         wanted = first[:, None] + places  # (G, K)
@@ -122,6 +125,46 @@ class BatchMaker:
             rows = np.arange(first, min(first + size, len(self._decisions)))[None]  # (1, B)
             seen = np.zeros(1, dtype=np.bool_)
             yield self._batch(rows, np.ones_like(rows, np.bool_), _NO_AUGMENTATION, seen, rng)
+
+    def draw_episodes(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Draw different episodes, or all if there are fewer; return their numbers."""
+        episodes = len(self._decisions.starts) - 1
+        return rng.permutation(episodes)[: min(count, episodes)]
+
+    def all_episodes(self) -> Iterator[NDArray[np.int64]]:
+        """Yield every episode by its number, alone."""
+        yield from np.arange(len(self._decisions.starts) - 1)[:, None]
+
+    def steps_of(self, episodes: NDArray[np.int64]) -> int:
+        """Return how many decisions some episodes have."""
+        lengths = np.diff(self._decisions.starts)[episodes]
+        return int(lengths.sum())
+
+    def episode_batches(
+        self,
+        episodes: NDArray[np.int64],
+        steps: int,
+        augmentation: AugmentConfig = _NO_AUGMENTATION,
+        proprio_dropout: float = 0.0,
+        seed: int = 0,
+    ) -> Iterator[Batch]:
+        """Yield whole episodes side by side, so many steps at a time, in order of time.
+
+        Args:
+            episodes: Numbers of the episodes, shape (G,).
+            steps: K. After the end of an episode its last step is repeated and does not count.
+            augmentation: How much pictures are changed: in one way per episode.
+            proprio_dropout: Share of episodes whose proprio is replaced by the mean.
+            seed: Of everything that is drawn.
+        """
+        starts = self._decisions.starts
+        low, high = starts[episodes][:, None], starts[episodes + 1][:, None] - 1  # (G, 1)
+        for first in range(0, int((high - low).max()) + 1, steps):
+            # Drawn again from the same seed for every part: an episode must not change in it.
+            rng = np.random.default_rng(seed)
+            hidden = rng.random(len(episodes)) < proprio_dropout
+            wanted = low + first + np.arange(steps)  # (G, K)
+            yield self._batch(np.minimum(wanted, high), wanted <= high, augmentation, hidden, rng)
 
     def _batch(
         self,
@@ -150,4 +193,5 @@ class BatchMaker:
             tasks=torch.from_numpy(decisions.tasks[flat]),
             actions=self._actions[torch.from_numpy(decisions.targets[flat])],
             mask=torch.from_numpy(mask).float(),
+            steps=rows.shape[1],
         )

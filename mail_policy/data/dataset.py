@@ -15,6 +15,7 @@ from mail_policy.core.types import Hold
 from mail_policy.data.episodes import DatasetError, EpisodeArrays
 from mail_policy.data.normalisation import Statistics, proprio_vector, statistics_of
 from mail_policy.data.windows import target_rows, window_indices
+from mail_policy.models.config import Windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,13 @@ class WindowRule:
         history: T.
         chunk: A.
         period_s: Time between two steps [s].
+        windows: Which steps of an episode can be decisions.
     """
 
     history: int
     chunk: int
     period_s: float
+    windows: Windows = Windows.PADDED
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +73,7 @@ class Decisions:
         windows: Steps that the policy sees, oldest first, shape (M, T).
         targets: Steps whose actions it should predict, shape (M, A).
         target_exists: False past the end of an episode, shape (M, A).
-        valid: False where a gap makes the window invalid, shape (M,).
+        valid: False where there is no window, because of a gap or a rule, shape (M,).
         starts: First step of every episode, and M, shape (episodes + 1,).
         sentences: The tasks, by number.
     """
@@ -101,6 +104,11 @@ def make_decisions(
     """Cut episodes into decisions. Every step is one; none is invented."""
     starts = np.cumsum([0, *(len(episode) for episode in episodes)])
     parts = [_cut(episode, rule) for episode in episodes]
+    if not any(part.valid.any() for part in parts):
+        raise DatasetError(
+            f"no episode is long enough for a window of {rule.history} observations and a chunk of "
+            f"{rule.chunk} actions; record longer ones, or train with model.windows: padded"
+        )
     offsets = starts[:-1]
     return Decisions(
         images={
@@ -144,7 +152,8 @@ def _cut(episode: EpisodeArrays, rule: WindowRule) -> _Cut:
         target_exists=np.zeros((steps, rule.chunk), dtype=np.bool_),
         valid=np.ones(steps, dtype=np.bool_),
     )
-    start_s = float(episode.times_s[0])
+    published = rule.windows is Windows.PUBLISHED
+    start_s = None if published else float(episode.times_s[0])
     for step in range(steps):
         found = window_indices(
             episode.times_s,
@@ -160,4 +169,6 @@ def _cut(episode: EpisodeArrays, rule: WindowRule) -> _Cut:
         cut.targets[step], cut.target_exists[step] = target_rows(
             episode.times_s, step, chunk=rule.chunk, period_s=rule.period_s
         )
+    if published:
+        cut.valid[:] &= cut.target_exists.all(axis=1)
     return cut

@@ -1,6 +1,7 @@
 """Brings actions and joint states to zero mean and unit spread, and back."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,27 @@ def statistics_of(values: NDArray[np.float64]) -> Statistics:
     """Measure mean and spread over the rows of (rows, numbers)."""
     std = np.maximum(values.std(axis=0), SMALLEST_STD)
     return Statistics(mean=tuple(values.mean(axis=0).tolist()), std=tuple(std.tolist()))
+
+
+class Bounds(StrEnum):
+    """Where the range of actions ends that a sampled action may have."""
+
+    MIN_MAX = "min_max"
+    PERCENTILE = "percentile"
+
+
+# One outlier in a thousand must not widen the range.
+_PERCENTILES = (0.1, 99.9)
+
+
+def action_bounds(
+    values: NDArray[np.float64], statistics: Statistics, bounds: Bounds
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the smallest and the largest normalised action of (rows, numbers)."""
+    percentiles = (0.0, 100.0) if bounds is Bounds.MIN_MAX else _PERCENTILES
+    low, high = np.percentile(values, percentiles, axis=0)
+    # A number that never changed still needs a range.
+    return statistics.normalise(low - SMALLEST_STD), statistics.normalise(high + SMALLEST_STD)
 
 
 def proprio_vector(

@@ -11,11 +11,15 @@ from mail_policy.data.windows import Window
 from mail_policy.evaluation.environment import Environment
 from mail_policy.evaluation.playback import ChunkPlayback
 from mail_policy.evaluation.statistics import percentiles, wilson_interval
-from mail_policy.inference.history import HistoryBuffer
+from mail_policy.inference.history import History
 
 
 class WindowPredictor(Protocol):
     """What a roll-out needs of a policy whose task is set."""
+
+    def new_history(self) -> History:
+        """Return a history that builds the policy's windows."""
+        ...
 
     def encode(self, observation: Observation) -> None:
         """Prepare an observation."""
@@ -35,14 +39,12 @@ class RolloutConfig:
     """How a policy acts.
 
     Attributes:
-        history: Observations per window.
         period_s: Time of one step [s].
         exec_horizon: Steps after which the policy plans again.
         max_steps: Steps after which an episode has failed.
         latency_steps: Steps between an observation and the chunk made from it.
     """
 
-    history: int
     period_s: float
     exec_horizon: int
     max_steps: int
@@ -93,7 +95,7 @@ def run_episode(
         timer: Seconds on a steady clock, to measure inference.
     """
     predictor.reset()
-    history = HistoryBuffer(config.history, config.period_s)
+    history = predictor.new_history()
     observation = environment.reset(seed)
     playback = ChunkPlayback(observation.gripper_width_m)
     on_the_way: list[tuple[int, Array]] = []

@@ -1,13 +1,39 @@
 """Keeps the newest observations, and builds windows from them by the training's own rule."""
 
 from collections import deque
+from typing import Protocol
 
 from mail_policy.core.types import Hold, Observation
 from mail_policy.data.windows import TOLERANCE_PERIODS, Window, window_indices
+from mail_policy.inference.episode_history import EpisodeHistory
+from mail_policy.models.config import ModelConfig, Windows
 
 # So many stamps in a row that do not advance mean that the clock jumped, not that a message was
 # repeated (faults-and-safety.md, F5).
 STALE_STAMPS_BEFORE_FLUSH = 3
+
+
+class History(Protocol):
+    """What is seen goes in, what a policy looks at comes out."""
+
+    def reset(self) -> None:
+        """Start an episode: the next observation is its first."""
+        ...
+
+    def push(self, observation: Observation) -> bool:
+        """Take an observation; False if it was dropped because its stamp did not advance."""
+        ...
+
+    def window(self) -> Window | Hold:
+        """Return what the policy looks at now, or why there is nothing."""
+        ...
+
+
+def make_history(model: ModelConfig, period_s: float) -> History:
+    """Return the history that a model needs."""
+    if model.stateful:
+        return EpisodeHistory(period_s)
+    return HistoryBuffer(model.history, period_s, model.windows)
 
 
 class HistoryBuffer:
@@ -16,13 +42,15 @@ class HistoryBuffer:
     Args:
         history: Observations per window.
         period_s: Time between two observations of a window [s].
+        windows: What the first windows of an episode show.
     """
 
-    def __init__(self, history: int, period_s: float) -> None:
+    def __init__(self, history: int, period_s: float, windows: Windows = Windows.PADDED) -> None:
         if history < 1 or not period_s > 0.0:
             raise ValueError(f"needs history >= 1 and period_s > 0, got {history} and {period_s}")
         self._history = history
         self._period_s = period_s
+        self._windows = windows
         self._reach_s = (history - 1 + 2 * TOLERANCE_PERIODS) * period_s
         self._observations: deque[Observation] = deque()
         self._start_s: float | None = None
@@ -61,13 +89,19 @@ class HistoryBuffer:
         indices = window_indices(
             stamps_s,
             len(stamps_s) - 1,
-            history=self._history,
+            history=self._length(stamps_s[-1]),
             period_s=self._period_s,
             start_s=self._start_s,
         )
         if isinstance(indices, Hold):
             return indices
         return Window(tuple(self._observations[index] for index in indices))
+
+    def _length(self, newest_s: float) -> int:
+        """Return how many observations a window has now: fewer at first, if so published."""
+        if self._windows is Windows.PADDED or self._start_s is None:
+            return self._history
+        return min(self._history, 1 + round((newest_s - self._start_s) / self._period_s))
 
     def _forget(self) -> None:
         self._observations.clear()

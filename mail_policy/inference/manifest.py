@@ -7,7 +7,7 @@ from mail_policy.data.normalisation import Statistics
 from mail_policy.inference.sentences import MAX_SENTENCE_LENGTH
 from mail_policy.models.config import PROPRIO_SIZE, CameraConfig, ModelConfig
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 GRIPPER_RANGE_M = (0.0, GRIPPER_OPEN_M)
 _MAX_SENTENCES = 1000
 _SHA256_LENGTH = 64

@@ -14,15 +14,18 @@ from mail_policy.data.normalisation import proprio_vector
 from mail_policy.data.pictures import resize_picture
 from mail_policy.data.windows import Window
 from mail_policy.inference.checkpoint import SELF_TEST_NAME, WEIGHTS_NAME, load_manifest
+from mail_policy.inference.history import History, make_history
 from mail_policy.inference.manifest import GRIPPER_RANGE_M, CheckpointManifest
 from mail_policy.inference.self_test import run_self_test
 from mail_policy.inference.sentences import resolve_sentence
 from mail_policy.inference.weights import load_policy
-from mail_policy.models.config import CameraConfig
+from mail_policy.models.config import CameraConfig, Windows
 from mail_policy.models.policy import MailPolicy
+from mail_policy.models.state import State
 
 # Encoded frames kept per observation of a window: cameras may be faster than the policy.
 _FRAMES_PER_STEP = 4
+_SEED = 0
 
 
 class PredictionError(RuntimeError):
@@ -49,6 +52,9 @@ class Predictor:
             folder / WEIGHTS_NAME, self.manifest.model, known, self.manifest.weights_sha256
         )
         self._task = 0 if known == 1 else None
+        # Heads that sample are as reproducible as those that do not: same windows, same chunks.
+        self._generator = torch.Generator().manual_seed(_SEED)
+        self._state: State | None = None
         self._frames: OrderedDict[float, Tensor] = OrderedDict()
         self._frames_kept = _FRAMES_PER_STEP * self.manifest.history
 
@@ -74,9 +80,15 @@ class Predictor:
         self._task = known.index(resolved)
         return resolved
 
+    def new_history(self) -> History:
+        """Return a history that builds the windows which this policy looks at."""
+        return make_history(self.manifest.model, 1.0 / self.manifest.rate_hz)
+
     def reset(self) -> None:
-        """Forget all observations."""
+        """Forget all observations, and draw the same random numbers again."""
         self._frames.clear()
+        self._state = None
+        self._generator.manual_seed(_SEED)
 
     def encode(self, observation: Observation) -> None:
         """Encode an observation now, so that a window that holds it is predicted faster."""
@@ -86,7 +98,8 @@ class Predictor:
         """Predict a chunk.
 
         Args:
-            window: As `HistoryBuffer.window` returns it.
+            window: As the policy's own history returns it, see `new_history`. A policy with
+                memory remembers it, so that every window must be given once, in order.
 
         Returns:
             Rows of the manifest's action schema in SI units, shape (chunk, size).
@@ -105,21 +118,32 @@ class Predictor:
         return self._predict(task, window)
 
     def _predict(self, task: int, window: Window) -> Array:
-        if len(window.observations) != self.manifest.history:
-            raise PredictionError(
-                f"a window must have {self.manifest.history} observations, "
-                f"got {len(window.observations)}"
-            )
+        self._require_length(len(window.observations))
         self._encode_missing(window.observations)
+        stamps_s = [observation.captured_at_s for observation in window.observations]
         with torch.inference_mode():
-            stamps_s = [observation.captured_at_s for observation in window.observations]
             frames = torch.stack([self._frames[stamp_s] for stamp_s in stamps_s])  # (T, F)
-            chunk = self._policy.predict(frames.unsqueeze(0), torch.tensor([task]))[0]  # (A, 7)
+            chunk = self._decide(frames.unsqueeze(0), torch.tensor([task]))[0]  # (A, 7)
         values = self.manifest.actions.restore(chunk.numpy())
         if not np.isfinite(values).all():
             raise PredictionError("the policy predicted NaN or infinity")
         values[:, -1] = values[:, -1].clip(*GRIPPER_RANGE_M)
         return values
+
+    def _decide(self, frames: Tensor, tasks: Tensor) -> Tensor:
+        """Return normalised actions: frames (B, T, F), tasks (B,) to (B, A, 7)."""
+        if not self.manifest.model.stateful:
+            return self._policy.predict(frames, tasks, self._generator)
+        if self._state is None:
+            self._state = self._policy.begin(tasks)
+        self._state = self._policy.observe(frames, self._state)
+        return self._policy.decide(self._state, len(tasks), self._generator)
+
+    def _require_length(self, seen: int) -> None:
+        model = self.manifest.model
+        fewest = 1 if model.windows is Windows.PUBLISHED else model.history
+        if not model.stateful and not fewest <= seen <= model.history:
+            raise PredictionError(f"a window must have {model.history} observations, got {seen}")
 
     def _encode_missing(self, observations: Sequence[Observation]) -> None:
         """Encode what is not encoded yet, all in one batch."""
@@ -132,7 +156,7 @@ class Predictor:
             frames = self._policy.encode_frames(images, self._proprio_of(missing))
         for observation, frame in zip(missing, frames, strict=True):
             self._frames[observation.captured_at_s] = frame
-        while len(self._frames) > self._frames_kept:
+        while len(self._frames) > max(self._frames_kept, len(observations)):
             self._frames.popitem(last=False)
 
     def _images_of(self, camera: CameraConfig, observations: Sequence[Observation]) -> Tensor:

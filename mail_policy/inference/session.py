@@ -11,7 +11,7 @@ from typing import Protocol
 from mail_policy.core.frames import Array
 from mail_policy.core.types import ActionChunk, Hold, Observation
 from mail_policy.data.windows import Window
-from mail_policy.inference.history import HistoryBuffer
+from mail_policy.inference.history import History
 from mail_policy.inference.sentences import UnknownTaskError
 
 
@@ -86,7 +86,7 @@ class PolicySession:
         self,
         config: SessionConfig,
         predictor: ChunkPredictor,
-        history: HistoryBuffer,
+        history: History,
         timer: Callable[[], float],
     ) -> None:
         self._config = config
@@ -164,13 +164,13 @@ class PolicySession:
             self.waiting_for = window.reason
             return None
         values = self._predictor.predict(window)
-        self._planned_s = self._newest.captured_at_s
+        self._planned_s = window.newest.captured_at_s
         self._sequence += 1
         self.waiting_for = ""
         return ActionChunk(
             values=values,
             schema=self._config.schema,
-            observed_at_s=self._newest.captured_at_s,
+            observed_at_s=window.newest.captured_at_s,
             step_period_s=self._config.step_period_s,
             lease_epoch=self._lease.epoch,
             sequence=self._sequence,

@@ -18,16 +18,52 @@ _MAX_LAYERS = 128
 
 
 class BackboneKind(StrEnum):
-    """How tokens are mixed."""
+    """How action tokens look at context tokens.
 
-    D_MA = "d_ma"
-    ED_MA = "ed_ma"
+    With Mamba as mixer the first two are the paper's D-Ma and ED-Ma; with attention the first
+    and the last are its D-Tr and ED-Tr.
+    """
+
+    DECODER_ONLY = "decoder_only"
+    AGGREGATION = "aggregation"
+    CROSS_ATTENTION = "cross_attention"
+
+
+class MixerKind(StrEnum):
+    """What mixes a sequence along time, inside a layer."""
+
+    MAMBA = "mamba"
+    ATTENTION = "attention"
+    GRU = "gru"
+    LSTM = "lstm"
+    S4D = "s4d"
 
 
 class HeadKind(StrEnum):
     """How a chunk comes out of the mixed tokens."""
 
     BC = "bc"
+    DDP = "ddp"
+    FLOW = "flow"
+
+
+class TimePlace(StrEnum):
+    """Where the token with the noise level stands."""
+
+    FIRST = "first"
+    AFTER_CONTEXT = "after_context"
+
+
+class Windows(StrEnum):
+    """Which windows of observations there are.
+
+    Padded: every step of an episode has one; before the first observation it is repeated.
+    Published: training sees only windows (and chunks) that lie inside an episode as a whole, and
+    serving starts with what is there, at positions that were never trained (mail-model.md 6).
+    """
+
+    PADDED = "padded"
+    PUBLISHED = "published"
 
 
 class MambaInit(StrEnum):
@@ -131,27 +167,36 @@ class ProprioConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MambaConfig:
-    """A stack of Mamba layers.
+class StackConfig:
+    """Layers of one kind on top of each other.
 
     Attributes:
         layers: How many.
-        state_size: N, numbers of memory per channel.
-        conv_size: K, taps of the causal convolution.
-        expand: Inner width over token width.
+        mixer: What is inside a layer.
+        state_size: N, numbers of memory per channel (mamba, s4d).
+        conv_size: K, taps of the causal convolution (mamba).
+        expand: Inner width over token width (mamba).
+        heads: Attention heads (attention).
+        dropout: On attention weights and residual branches, in training (attention).
     """
 
     layers: int
+    mixer: MixerKind = MixerKind.MAMBA
     state_size: int = 16
     conv_size: int = 4
     expand: int = 2
+    heads: int = 4
+    dropout: float = 0.1
 
     def __post_init__(self) -> None:
         """Refuse sizes for which no stack exists."""
         _require("layers", self.layers, 1, _MAX_LAYERS)
-        _require("state_size", self.state_size, 1, 256)
+        _require("state_size", self.state_size, 2, 256)
         _require("conv_size", self.conv_size, 1, 16)
         _require("expand", self.expand, 1, 8)
+        _require("heads", self.heads, 1, 64)
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,22 +204,63 @@ class BackboneConfig:
     """What mixes the tokens.
 
     Attributes:
-        kind: Decoder only, or encoder and decoder.
+        kind: How action tokens look at context tokens.
         decoder: The stack whose last outputs become the chunk.
-        encoder: The stack before it; only for encoder-decoder kinds.
-        mamba_init: Initial values of the Mamba layers.
+        encoder: The stack before it; not for a decoder alone.
+        mamba_init: Initial values of the stacks.
     """
 
     kind: BackboneKind
-    decoder: MambaConfig
-    encoder: MambaConfig | None = None
+    decoder: StackConfig
+    encoder: StackConfig | None = None
     mamba_init: MambaInit = MambaInit.STOCK
 
     def __post_init__(self) -> None:
         """Refuse an encoder where none is used, or none where one is needed."""
-        if (self.encoder is not None) != (self.kind is BackboneKind.ED_MA):
-            wanted = "needs" if self.encoder is None else "has no"
+        if (self.encoder is None) != (self.kind is BackboneKind.DECODER_ONLY):
+            wanted = "needs an" if self.encoder is None else "has no"
             raise ValueError(f"backbone {self.kind.value!r} {wanted} encoder")
+        if self.kind is BackboneKind.CROSS_ATTENTION:
+            for name, stack in self.stacks.items():
+                if stack.mixer is not MixerKind.ATTENTION:
+                    raise ValueError(f"cross_attention needs {name}.mixer: attention")
+
+    @property
+    def stacks(self) -> dict[str, StackConfig]:
+        """The stacks by name."""
+        encoder = {} if self.encoder is None else {"encoder": self.encoder}
+        return {**encoder, "decoder": self.decoder}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeadConfig:
+    """How a chunk is produced.
+
+    Attributes:
+        kind: Regression, denoising diffusion, or flow matching.
+        steps: Evaluations of the network per chunk; for ddp also the noise levels of training.
+        time: Where the noise level stands. First, as published, makes the whole context depend
+            on it, so that everything is computed again for every step.
+    """
+
+    kind: HeadKind = HeadKind.BC
+    steps: int = 1
+    time: TimePlace = TimePlace.AFTER_CONTEXT
+
+    def __post_init__(self) -> None:
+        """Refuse a number of steps that the head cannot take."""
+        low, high = {HeadKind.BC: (1, 1), HeadKind.DDP: (2, 1000), HeadKind.FLOW: (1, 100)}[
+            self.kind
+        ]
+        if not low <= self.steps <= high:
+            raise ValueError(
+                f"head {self.kind.value!r} takes {low} to {high} steps, got {self.steps}"
+            )
+
+    @property
+    def has_time(self) -> bool:
+        """Whether there is a token with the noise level."""
+        return self.kind is not HeadKind.BC
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,6 +276,9 @@ class ModelConfig:
         language: The language token; None for none.
         proprio: Joint positions and gripper width as input; None for none.
         head: How a chunk is produced.
+        windows: What happens at the ends of an episode.
+        stateful: Whether the policy remembers the whole episode in a recurrent state, one token
+            per control step, instead of looking at a window. The history is then 1.
         token_width: D.
         action_size: Numbers per row.
     """
@@ -201,12 +290,14 @@ class ModelConfig:
     vision: VisionConfig = VisionConfig()
     language: LanguageConfig | None = None
     proprio: ProprioConfig | None = None
-    head: HeadKind = HeadKind.BC
+    head: HeadConfig = HeadConfig()
+    windows: Windows = Windows.PADDED
+    stateful: bool = False
     token_width: int = 128
     action_size: int = 7
 
     def __post_init__(self) -> None:
-        """Refuse a model without eyes and sizes beyond reason."""
+        """Refuse a model without eyes, sizes beyond reason, and a state that would grow."""
         names = self.camera_names
         if not names or len(set(names)) != len(names):
             raise ValueError(f"cameras must be at least one, each named once, got {names}")
@@ -214,6 +305,23 @@ class ModelConfig:
         _require("chunk", self.chunk, 1, _MAX_TOKENS)
         _require("token_width", self.token_width, 2, _MAX_WIDTH)
         _require("action_size", self.action_size, 1, 64)
+        for name, stack in self.backbone.stacks.items():
+            if stack.mixer is MixerKind.ATTENTION and self.token_width % stack.heads:
+                raise ValueError(
+                    f"token_width must be a multiple of {name}.heads, {stack.heads}, "
+                    f"got {self.token_width}"
+                )
+        if self.stateful:
+            self._check_state()
+
+    def _check_state(self) -> None:
+        if self.history != 1:
+            raise ValueError(f"a stateful model has history: 1, got {self.history}")
+        mixers = {stack.mixer for stack in self.backbone.stacks.values()}
+        if MixerKind.ATTENTION in mixers:
+            raise ValueError("a stateful model needs a recurrent mixer, attention is none")
+        if self.head.has_time and self.head.time is TimePlace.FIRST:
+            raise ValueError("a stateful model needs head.time: after_context")
 
     @property
     def camera_names(self) -> tuple[str, ...]:

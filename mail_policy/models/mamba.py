@@ -11,32 +11,19 @@ Letters used for shapes in this file:
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mail_policy.models.config import MambaConfig
+from mail_policy.models.config import StackConfig
 from mail_policy.models.scan import ScanInputs, scan_step, selective_scan
+from mail_policy.models.state import State
 
 # Step sizes that a new layer starts from, mamba-ssm's dt_min, dt_max and dt_init_floor.
 DELTA_MIN = 1e-3
 DELTA_MAX = 1e-1
 _DELTA_FLOOR = 1e-4
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MambaState:
-    """What a layer remembers between steps.
-
-    Attributes:
-        conv: Newest inputs of the convolution, newest last, shape (B, E, K).
-        ssm: State of the recurrence, shape (B, E, N).
-    """
-
-    conv: Tensor
-    ssm: Tensor
 
 
 class DepthwiseConv(nn.Module):
@@ -51,14 +38,21 @@ class DepthwiseConv(nn.Module):
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.uniform_(self.bias, -bound, bound)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve (B, L, E) as shifted sums: no transposes."""
+    def forward(self, x: Tensor, before: Tensor) -> Tensor:
+        """Convolve as shifted sums: no transposes.
+
+        Args:
+            x: Shape (B, L, E).
+            before: The K - 1 inputs before x, oldest first, shape (B, K - 1, E).
+
+        Returns:
+            Shape (B, L, E).
+        """
         taps, length = self.weight.squeeze(1), x.shape[1]  # (E, K)
-        count = taps.shape[1]
-        padded = functional.pad(x, (0, 0, count - 1, 0))  # (B, L + K - 1, E)
-        total = torch.addcmul(self.bias, padded[:, :length], taps[:, 0])
-        for tap in range(1, count):
-            total = torch.addcmul(total, padded[:, tap : tap + length], taps[:, tap])
+        joined = torch.cat([before, x], dim=1)  # (B, K - 1 + L, E)
+        total = torch.addcmul(self.bias, joined[:, :length], taps[:, 0])
+        for tap in range(1, taps.shape[1]):
+            total = torch.addcmul(total, joined[:, tap : tap + length], taps[:, tap])
         return total
 
     def newest(self, inputs: Tensor) -> Tensor:
@@ -69,7 +63,7 @@ class DepthwiseConv(nn.Module):
 class MambaLayer(nn.Module):
     """Mixes a sequence along time; the output at t depends on inputs up to t."""
 
-    def __init__(self, config: MambaConfig, token_width: int) -> None:
+    def __init__(self, config: StackConfig, token_width: int) -> None:
         super().__init__()
         inner = config.expand * token_width
         self.rank = math.ceil(token_width / 16)
@@ -96,27 +90,34 @@ class MambaLayer(nn.Module):
             self.dt_proj.bias.copy_(delta + torch.log(-torch.expm1(-delta)))
             self.out_proj.weight.div_(math.sqrt(layers))
 
-    def empty_state(self, batch: int) -> MambaState:
-        """Return the state before the first token."""
+    def empty_state(self, batch: int) -> State:
+        """Return the state before the first token.
+
+        It holds the newest inputs of the convolution, newest last, (B, E, K), and the state of
+        the recurrence, (B, E, N).
+        """
         inner = len(self.D)
         conv = self.D.new_zeros(batch, inner, self.conv_size)
-        return MambaState(conv, self.D.new_zeros(batch, inner, self.state_size))
+        return State((conv, self.D.new_zeros(batch, inner, self.state_size)))
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Mix a sequence: (B, L, D) to (B, L, D)."""
+    def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Mix (B, L, D); return (B, L, D), and the state after the last token."""
+        conv, ssm = state.tensors()
         x, gate = self.in_proj(tokens).chunk(2, dim=-1)  # (B, L, E) each
-        x = functional.silu(self.conv1d(x))
-        y, _ = selective_scan(self._scan_inputs(x, x.new_zeros(len(x), *self.A_log.shape)))
-        mixed: Tensor = self.out_proj(y * functional.silu(gate))
-        return mixed
+        before = conv[..., 1:].mT  # (B, K - 1, E)
+        new_conv = torch.cat([conv, x.mT], dim=-1)[..., -self.conv_size :]  # (B, E, K)
+        x = functional.silu(self.conv1d(x, before))
+        y, ssm = selective_scan(self._scan_inputs(x, ssm))
+        return self.out_proj(y * functional.silu(gate)), State((new_conv, ssm))
 
-    def step(self, token: Tensor, state: MambaState) -> tuple[Tensor, MambaState]:
-        """Take one token (B, 1, D); return the output (B, 1, D) and the new state."""
+    def step(self, token: Tensor, state: State) -> tuple[Tensor, State]:
+        """Mix one token (B, 1, D), at a cost that does not grow with the past."""
+        conv, ssm = state.tensors()
         x, gate = self.in_proj(token).chunk(2, dim=-1)  # (B, 1, E) each
-        conv = torch.cat([state.conv[..., 1:], x.mT], dim=-1)  # (B, E, K)
+        conv = torch.cat([conv[..., 1:], x.mT], dim=-1)  # (B, E, K)
         x = functional.silu(self.conv1d.newest(conv)).unsqueeze(1)  # (B, 1, E)
-        y, ssm = scan_step(self._scan_inputs(x, state.ssm))
-        return self.out_proj(y * functional.silu(gate)), MambaState(conv, ssm)
+        y, ssm = scan_step(self._scan_inputs(x, ssm))
+        return self.out_proj(y * functional.silu(gate)), State((conv, ssm))
 
     def _scan_inputs(self, x: Tensor, state: Tensor) -> ScanInputs:
         """Derive the coefficients of the recurrence from its input (B, L, E)."""

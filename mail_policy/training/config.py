@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from mail_policy.core.action_schema import EE_DELTA, POLICY_RATE_HZ
 from mail_policy.data.augment import AugmentConfig
 from mail_policy.data.batches import BatchConfig
+from mail_policy.data.dataset import WindowRule
+from mail_policy.data.demonstrations import DemonstrationConfig
+from mail_policy.data.normalisation import Bounds
 from mail_policy.models.config import ModelConfig
 
 
@@ -52,6 +55,8 @@ class TrainConfig:
         batch: Sizes of a batch.
         optimiser: How to learn.
         augment: How much pictures are changed.
+        demonstrations: Which episodes are used.
+        action_bounds: Between which actions samples of denoising heads must lie.
         held_out_episodes: Episodes for the validation loss.
         validate_every: Steps between two measurements of it.
         save_every: Steps between two states from which training can go on.
@@ -70,6 +75,8 @@ class TrainConfig:
     batch: BatchConfig = field(default_factory=BatchConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    demonstrations: DemonstrationConfig = field(default_factory=DemonstrationConfig)
+    action_bounds: Bounds = Bounds.PERCENTILE
     held_out_episodes: int = 5
     validate_every: int = 100
     save_every: int = 200
@@ -91,3 +98,9 @@ class TrainConfig:
             raise ValueError(f"all cameras must have one size in training, got {sorted(sizes)}")
         if not 0.0 <= self.ema_decay < 1.0:
             raise ValueError(f"ema_decay must be in [0, 1), got {self.ema_decay}")
+
+
+def window_rule(config: TrainConfig) -> WindowRule:
+    """Return how a run cuts episodes into decisions."""
+    model = config.model
+    return WindowRule(model.history, model.chunk, 1.0 / config.rate_hz, model.windows)

@@ -1,25 +1,23 @@
 """Turns a training run into a checkpoint that can be served."""
 
 import dataclasses
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 from data_collection.provenance import software_versions
-from mail_policy.core.frames import Array
-from mail_policy.core.types import Hold
-from mail_policy.data.dataset import Split, WindowRule
+from mail_policy.data.dataset import Split
 from mail_policy.data.episodes import EpisodeArrays
 from mail_policy.data.normalisation import Statistics
-from mail_policy.data.windows import Window, window_indices
+from mail_policy.data.windows import Window
 from mail_policy.inference.checkpoint import (
     SELF_TEST_NAME,
     WEIGHTS_NAME,
     file_sha256,
     save_manifest,
 )
+from mail_policy.inference.history import make_history
 from mail_policy.inference.manifest import CheckpointManifest, DatasetRecord
 from mail_policy.inference.predictor import Predictor
 from mail_policy.inference.self_test import save_self_test
@@ -28,6 +26,7 @@ from mail_policy.models.policy import MailPolicy
 from mail_policy.training.config import TrainConfig
 
 _SELF_TEST_WINDOWS = 4
+_MOST_STEPS_OF_MEMORY = 12
 _NO_HASH = "0" * 64
 
 
@@ -105,20 +104,17 @@ def _manifest(learned: Learned, steps: int, weights_sha256: str) -> CheckpointMa
 def _some_windows(learned: Learned) -> list[tuple[int, Window]]:
     """Choose windows evenly from the first held-out episode, the padded first one included."""
     config = learned.config
-    rule = WindowRule(config.model.history, config.model.chunk, 1.0 / config.rate_hz)
     episode: EpisodeArrays = (learned.split.validation or learned.split.training)[0]
     task = learned.sentences.index(episode.task)
-    steps: Sequence[int] = np.linspace(0, len(episode) - 1, _SELF_TEST_WINDOWS).astype(int).tolist()
-    windows = [window_of(episode, step, rule) for step in sorted(set(steps))]
+    history = make_history(config.model, 1.0 / config.rate_hz)
+    # A policy with memory needs the whole past, which must not make the file large.
+    last = min(len(episode), _MOST_STEPS_OF_MEMORY) if config.model.stateful else len(episode)
+    wanted = set(np.linspace(0, last - 1, _SELF_TEST_WINDOWS).astype(int).tolist())
+    windows = []
+    for step in range(last):
+        history.push(episode.observation(step))
+        if config.model.stateful and step < last - 1:
+            continue
+        if step in wanted:
+            windows.append(history.window())
     return [(task, window) for window in windows if isinstance(window, Window)]
-
-
-def window_of(episode: EpisodeArrays, step: int, rule: WindowRule) -> Window | Hold:
-    """Return what the policy sees at a step of an episode."""
-    times_s: Array = episode.times_s
-    found = window_indices(
-        times_s, step, history=rule.history, period_s=rule.period_s, start_s=float(times_s[0])
-    )
-    if isinstance(found, Hold):
-        return found
-    return Window(tuple(episode.observation(int(index)) for index in found))

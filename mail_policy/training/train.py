@@ -16,12 +16,12 @@ from mail_policy.core.config import ConfigError, load_config
 from mail_policy.data.batches import BatchMaker
 from mail_policy.data.dataset import (
     Decisions,
-    WindowRule,
     make_decisions,
     measure_statistics,
     sentences_of,
     split_episodes,
 )
+from mail_policy.data.demonstrations import choose_demonstrations
 from mail_policy.data.episodes import (
     DatasetError,
     EpisodeArrays,
@@ -29,10 +29,12 @@ from mail_policy.data.episodes import (
     dataset_sha256,
     load_episodes,
 )
+from mail_policy.data.normalisation import action_bounds
 from mail_policy.inference.checkpoint import CheckpointError
+from mail_policy.models.heads import DenoisingHead
 from mail_policy.models.policy import MailPolicy
 from mail_policy.models.sentence_encoders import EncoderUnavailableError, encoder_named
-from mail_policy.training.config import TrainConfig
+from mail_policy.training.config import TrainConfig, window_rule
 from mail_policy.training.export import Learned, export_checkpoint
 from mail_policy.training.log import RunLog
 from mail_policy.training.state import STATE_NAME, load_state, save_state
@@ -67,8 +69,9 @@ def prepare(config: TrainConfig, episodes: Sequence[EpisodeArrays], command: str
     """Build everything that a run needs from its episodes."""
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
+    episodes = choose_demonstrations(episodes, config.demonstrations, config.seed)
     split = split_episodes(episodes, config.held_out_episodes, config.seed)
-    rule = WindowRule(config.model.history, config.model.chunk, 1.0 / config.rate_hz)
+    rule = window_rule(config)
     sentences = sentences_of(episodes)
     training = make_decisions(split.training, rule, sentences)
     actions, proprio = measure_statistics(training)
@@ -83,6 +86,9 @@ def prepare(config: TrainConfig, episodes: Sequence[EpisodeArrays], command: str
     if policy.language is not None and config.model.language is not None:
         vectors = encoder_named(config.model.language.encoder)(sentences)
         policy.language.set_task_vectors(torch.from_numpy(vectors))
+    if isinstance(policy.head, DenoisingHead):
+        low, high = action_bounds(training.actions, actions, config.action_bounds)
+        policy.head.set_bounds(torch.from_numpy(low), torch.from_numpy(high))
     learned = Learned(
         config=config,
         split=split,

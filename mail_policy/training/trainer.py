@@ -16,6 +16,7 @@ from mail_policy.data.normalisation import Statistics
 from mail_policy.models.heads import masked_mean
 from mail_policy.models.policy import MailPolicy
 from mail_policy.training.config import TrainConfig
+from mail_policy.training.memory import learn_episodes, predict_episodes
 from mail_policy.training.optimiser import AveragedWeights, learning_rate, make_optimiser
 
 VALIDATION_BATCH = 64
@@ -96,12 +97,9 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         rng = np.random.default_rng([config.seed, self.step])
-        dropout = config.model.proprio.dropout if config.model.proprio else 0.0
-        batch = self._training.training_batch(config.batch, config.augment, dropout, rng)
         self.policy.train()
         self.optimiser.zero_grad(set_to_none=True)
-        loss = self._loss(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self._learn_episodes(rng) if config.model.stateful else self._learn_windows(rng)
         norm = float(
             torch.nn.utils.clip_grad_norm_(
                 self.policy.parameters(), config.optimiser.largest_gradient
@@ -115,7 +113,7 @@ class Trainer:
         self.optimiser.step()
         self.step += 1
         self.averaged.update(self.policy, self.step)
-        return StepReport(self.step, float(loss.detach()), norm, rate)
+        return StepReport(self.step, loss, norm, rate)
 
     def validate(self) -> ValidationReport | None:
         """Measure the averaged weights on the episodes that were held out."""
@@ -140,15 +138,54 @@ class Trainer:
 
     def _validation_errors(self, maker: BatchMaker) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield errors (B, A, size) in units of the spread, and masks (B, A)."""
-        policy = self.averaged.policy
+        policy, generator = self.averaged.policy, _generator(np.random.default_rng(0))
+        if self.config.model.stateful:
+            for episode in maker.all_episodes():
+                parts = maker.episode_batches(episode, VALIDATION_BATCH)
+                for batch, chunk in predict_episodes(policy, parts, generator):
+                    yield chunk - batch.actions, batch.mask
+            return
         for batch in maker.validation_batches(VALIDATION_BATCH):
             with torch.inference_mode():
                 frames = policy.encode_frames(batch.images, batch.proprio)
-                yield policy.predict(frames[batch.windows], batch.tasks) - batch.actions, batch.mask
+                chunk = policy.predict(frames[batch.windows], batch.tasks, generator)
+            yield chunk - batch.actions, batch.mask
 
-    def _loss(self, batch: Batch) -> Tensor:
+    def _learn_windows(self, rng: np.random.Generator) -> float:
+        """Add the gradients of a batch of windows to the parameters; return its loss."""
+        config = self.config
+        batch = self._training.training_batch(
+            config.batch, config.augment, self._proprio_dropout(), rng
+        )
+        windows = self._encode(batch)[batch.windows]  # (B, T, F)
+        loss = self.policy.loss(windows, batch.tasks, batch.actions, batch.mask, _generator(rng))
+        loss.backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach())
+
+    def _learn_episodes(self, rng: np.random.Generator) -> float:
+        """The same for whole episodes, of which the policy keeps a memory."""
+        config = self.config
+        episodes = self._training.draw_episodes(config.batch.segments, rng)
+        parts = self._training.episode_batches(
+            episodes,
+            config.batch.decisions_per_segment,
+            config.augment,
+            self._proprio_dropout(),
+            seed=int(rng.integers(2**63)),
+        )
+        steps = self._training.steps_of(episodes)
+        return learn_episodes(self.policy, parts, self._encode, steps, _generator(rng))
+
+    def _proprio_dropout(self) -> float:
+        proprio = self.config.model.proprio
+        return proprio.dropout if proprio else 0.0
+
+    def _encode(self, batch: Batch) -> Tensor:
+        """Return the encoded frames of a batch, (N, F)."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.config.bf16):
             frames = self.policy.encode_frames(batch.images, batch.proprio)
-        windows = frames.float()[batch.windows]  # (B, T, F)
-        loss: Tensor = self.policy.loss(windows, batch.tasks, batch.actions, batch.mask)
-        return loss
+        return frames.float()
+
+
+def _generator(rng: np.random.Generator) -> torch.Generator:
+    return torch.Generator().manual_seed(int(rng.integers(2**63)))

@@ -53,7 +53,7 @@ def train_config(**changes: object) -> TrainConfig:
             ],
             "history": 3,
             "chunk": 4,
-            "backbone": {"kind": "d_ma", "decoder": {"layers": 1, "state_size": 4}},
+            "backbone": {"kind": "decoder_only", "decoder": {"layers": 1, "state_size": 4}},
             "vision": {"width": 16, "stages": 1, "keypoints": 8, "feature_size": 16},
             "language": {"encoder": "hashed-ngrams-512"},
             "proprio": {"feature_size": 4, "dropout": 0.5},

@@ -55,7 +55,6 @@ def test_the_result_is_written_with_seeds_that_training_never_saw(
     assert [row["seed"] for row in summary["rows"]] == [100_000, 100_001, 100_002, 100_003]
     assert jobs[0].task == TASK
     assert jobs[0].config.exec_horizon == 2
-    assert jobs[0].config.history == 3
 
 
 def test_the_horizon_can_be_changed(checkpoint: Path, jobs: list[evaluate.Job]) -> None:

@@ -17,6 +17,7 @@ from mail_policy.evaluation.rollout import (
     run_episodes,
 )
 from mail_policy.evaluation.statistics import percentiles, wilson_interval
+from mail_policy.inference.history import HistoryBuffer
 
 PERIOD_S = 0.05
 
@@ -59,6 +60,9 @@ class Forward:
     def reset(self) -> None:
         self.windows, self.encoded = [], []
 
+    def new_history(self) -> HistoryBuffer:
+        return HistoryBuffer(3, PERIOD_S)
+
     def encode(self, observation: Observation) -> None:
         self.encoded.append(observation.captured_at_s)
 
@@ -68,7 +72,7 @@ class Forward:
 
 
 def config(**changes: int) -> RolloutConfig:
-    values = {"history": 3, "exec_horizon": 2, "max_steps": 8, **changes}
+    values = {"exec_horizon": 2, "max_steps": 8, **changes}
     return RolloutConfig(period_s=PERIOD_S, **values)
 
 

@@ -10,6 +10,7 @@ from mail_policy.data.dataset import WindowRule, make_decisions
 from mail_policy.data.episodes import EpisodeArrays
 from mail_policy.data.windows import Window, target_rows, window_indices
 from mail_policy.inference.history import HistoryBuffer
+from mail_policy.models.config import Windows
 
 PERIOD_S = 0.05
 
@@ -160,3 +161,19 @@ def test_history_keeps_no_more_than_a_window_reaches() -> None:
     for i in range(1000):
         buffer.push(observation(PERIOD_S * i))
     assert len(buffer._observations) <= 7
+
+
+def test_a_published_window_is_short_at_the_start_and_whole_later() -> None:
+    buffer = HistoryBuffer(3, PERIOD_S, Windows.PUBLISHED)
+    lengths = []
+    for step in range(5):
+        buffer.push(observation(step * PERIOD_S))
+        window = buffer.window()
+        assert isinstance(window, Window)
+        lengths.append(len(window.observations))
+    assert lengths == [1, 2, 3, 3, 3]
+    buffer.reset()
+    buffer.push(observation(9.0))
+    window = buffer.window()
+    assert isinstance(window, Window)
+    assert len(window.observations) == 1

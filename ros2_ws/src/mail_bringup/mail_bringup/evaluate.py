@@ -72,7 +72,6 @@ def main(argv: Sequence[str]) -> int:
 
 def _rollout_config(manifest: CheckpointManifest, arguments: argparse.Namespace) -> RolloutConfig:
     return RolloutConfig(
-        history=manifest.history,
         period_s=1.0 / manifest.rate_hz,
         exec_horizon=arguments.exec_horizon or manifest.exec_horizon,
         max_steps=arguments.max_steps,

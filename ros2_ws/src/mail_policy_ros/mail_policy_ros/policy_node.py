@@ -22,7 +22,6 @@ from mail_policy.core.interruption import heed_stop_signals
 from mail_policy.core.types import ActionChunk, Observation
 from mail_policy.inference.assembler import ObservationAssembler
 from mail_policy.inference.checkpoint import CheckpointError, find_checkpoint
-from mail_policy.inference.history import HistoryBuffer
 from mail_policy.inference.predictor import Predictor
 from mail_policy.inference.sentences import UnknownTaskError, resolve_sentence
 from mail_policy.inference.session import PolicySession, SessionConfig
@@ -140,7 +139,7 @@ class PolicyNode(LifecycleNode):
             step_period_s=1.0 / manifest.rate_hz,
             exec_horizon=self.get_parameter("exec_horizon").value or manifest.exec_horizon,
         )
-        history = HistoryBuffer(manifest.history, 1.0 / manifest.rate_hz)
+        history = self._predictor.new_history()
         return PolicySession(config, self._predictor, history, time.perf_counter)
 
     def rest(self) -> None:
