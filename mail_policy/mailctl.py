@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "collect": ("mail_sim.world.collect:main", "record scripted demonstrations on the twin"),
     "train": ("mail_policy.training.train:main", "train a policy from episodes"),
     "eval": ("mail_bringup.evaluate:main", "measure the success rate of a checkpoint"),
+    "bench": ("mail_policy.bench:main", "run a benchmark: mailctl bench latency"),
     "episodes": ("data_collection.commands:main", "list, show, check and repair episodes"),
 }
 USAGE_EXIT_CODE = 2

@@ -18,10 +18,10 @@ from mail_policy.inference.history import History, make_history
 from mail_policy.inference.manifest import GRIPPER_RANGE_M, CheckpointManifest
 from mail_policy.inference.self_test import run_self_test
 from mail_policy.inference.sentences import resolve_sentence
+from mail_policy.inference.served import Precision, ServedPolicy
 from mail_policy.inference.weights import load_policy
 from mail_policy.models.config import CameraConfig, Windows
-from mail_policy.models.policy import MailPolicy
-from mail_policy.models.state import State
+from mail_policy.models.state import Memory
 
 # Encoded frames kept per observation of a window: cameras may be faster than the policy.
 _FRAMES_PER_STEP = 4
@@ -38,23 +38,28 @@ class Predictor:
     Args:
         folder: The checkpoint.
         threads: Threads that torch may use, in the whole process.
+        precision: How exact chunks must be.
 
     Raises:
         CheckpointError: The checkpoint is damaged or incomplete.
     """
 
-    def __init__(self, folder: Path, *, threads: int = 1) -> None:
+    def __init__(
+        self, folder: Path, *, threads: int = 1, precision: Precision = Precision.EXACT
+    ) -> None:
         torch.set_num_threads(threads)
         self.folder = folder
         self.manifest: CheckpointManifest = load_manifest(folder)
         known = len(self.manifest.task_sentences)
-        self._policy: MailPolicy = load_policy(
+        policy = load_policy(
             folder / WEIGHTS_NAME, self.manifest.model, known, self.manifest.weights_sha256
         )
+        self._served = ServedPolicy(policy, precision)
+        self._policy = self._served.policy
         self._task = 0 if known == 1 else None
         # Heads that sample are as reproducible as those that do not: same windows, same chunks.
         self._generator = torch.Generator().manual_seed(_SEED)
-        self._state: State | None = None
+        self._state: Memory | None = None
         self._frames: OrderedDict[float, Tensor] = OrderedDict()
         self._frames_kept = _FRAMES_PER_STEP * self.manifest.history
 
@@ -153,7 +158,7 @@ class Predictor:
             return
         with torch.inference_mode():
             images = [self._images_of(camera, missing) for camera in self.manifest.cameras]
-            frames = self._policy.encode_frames(images, self._proprio_of(missing))
+            frames = self._served.encode_frames(images, self._proprio_of(missing))
         for observation, frame in zip(missing, frames, strict=True):
             self._frames[observation.captured_at_s] = frame
         while len(self._frames) > max(self._frames_kept, len(observations)):
@@ -169,15 +174,10 @@ class Predictor:
             resize_picture(observation.images[camera.name], camera.height, camera.width)
             for observation in observations
         ]
-        return pictures_to_tensor(np.stack(pictures))
+        return torch.from_numpy(np.stack(pictures))
 
     def _proprio_of(self, observations: Sequence[Observation]) -> Tensor | None:
         if self.manifest.proprio is None:
             return None
         rows = [proprio_vector(o.joint_positions, o.gripper_width_m) for o in observations]
         return torch.from_numpy(self.manifest.proprio.normalise(np.stack(rows)))
-
-
-def pictures_to_tensor(pictures: np.ndarray) -> Tensor:
-    """Bring RGB uint8 (N, rows, columns, 3) to [0, 1], shape (N, 3, rows, columns)."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255.0

@@ -10,14 +10,14 @@ Letters used for shapes in this file:
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from mail_policy.models.config import BackboneConfig, BackboneKind
 from mail_policy.models.stacks import CrossAttentionStack, Stack, learned_tokens
-from mail_policy.models.state import State
+from mail_policy.models.state import Memory, State
 
 # Mixes action tokens (B, A, D) into a context that was given before; returns (B, A, D).
 Conditioned = Callable[[Tensor], Tensor]
@@ -38,15 +38,15 @@ class Backbone(Protocol):
 class RecurrentBackbone(nn.Module):
     """A backbone that can also be given its context token by token, without end."""
 
-    def empty_state(self, batch: int) -> State:
+    def empty_state(self, batch: int) -> Memory:
         """Return the state before the first context token."""
         raise NotImplementedError
 
-    def observe(self, context: Tensor, state: State) -> State:
+    def observe(self, context: Tensor, state: Memory) -> Memory:
         """Take more context tokens (B, L, D); return the new state."""
         raise NotImplementedError
 
-    def fork(self, state: State, batch: int) -> Conditioned:
+    def fork(self, state: Memory, batch: int) -> Conditioned:
         """Return what mixes the context so far into action tokens. The state stays as it is."""
         raise NotImplementedError
 
@@ -71,16 +71,16 @@ class DecoderOnly(RecurrentBackbone):
         mixed: Tensor = self.decoder(torch.cat([context, actions], dim=1))[0]  # (B, S + A, D)
         return mixed[:, context.shape[1] :]
 
-    def empty_state(self, batch: int) -> State:
+    def empty_state(self, batch: int) -> Memory:
         """Return the state before the first context token."""
         return self.decoder.empty_state(batch)
 
-    def observe(self, context: Tensor, state: State) -> State:
+    def observe(self, context: Tensor, state: Memory) -> Memory:
         """Take more context tokens (B, L, D); return the new state."""
-        new_state: State = self.decoder(context, state)[1]
+        new_state: Memory = self.decoder(context, state)[1]
         return new_state
 
-    def fork(self, state: State, batch: int) -> Conditioned:
+    def fork(self, state: Memory, batch: int) -> Conditioned:
         """Return what mixes the context so far into action tokens."""
         return lambda actions: self.decoder(actions, state)[0]
 
@@ -117,19 +117,20 @@ class Aggregation(RecurrentBackbone):
         mixed: Tensor = self.decoder(tokens, memory=memory)[0]
         return mixed[:, context.shape[1] :]
 
-    def empty_state(self, batch: int) -> State:
+    def empty_state(self, batch: int) -> Memory:
         """Return the state before the first context token."""
         return State((self.encoder.empty_state(batch), self.decoder.empty_state(batch)))
 
-    def observe(self, context: Tensor, state: State) -> State:
+    def observe(self, context: Tensor, state: Memory) -> Memory:
         """Take more context tokens (B, L, D); return the new state."""
-        memory, encoder_state = self.encoder(context, state.parts[0])  # (B, L, D)
-        _, decoder_state = self.decoder(self._variables_like(context), state.parts[1], memory)
+        encoder_state, decoder_state = _of_both_stacks(state)
+        memory, encoder_state = self.encoder(context, encoder_state)  # (B, L, D)
+        _, decoder_state = self.decoder(self._variables_like(context), decoder_state, memory)
         return State((encoder_state, decoder_state))
 
-    def fork(self, state: State, batch: int) -> Conditioned:
+    def fork(self, state: Memory, batch: int) -> Conditioned:
         """Return what mixes the context so far into action tokens."""
-        encoder_state, decoder_state = state.parts
+        encoder_state, decoder_state = _of_both_stacks(state)
         variables = self.action_variables.expand(batch, -1, -1)  # (B, A, D)
         memory = self.encoder(variables, encoder_state)[0]  # (B, A, D)
         return lambda actions: self.decoder(actions, decoder_state, memory)[0]
@@ -138,6 +139,13 @@ class Aggregation(RecurrentBackbone):
         """Return the variables that stand for context tokens in the decoder, (B, L, D)."""
         rows = self.context_variables[: context.shape[1]]
         return rows.expand(*context.shape[:2], -1)
+
+
+def _of_both_stacks(state: Memory) -> tuple[Any, Any]:
+    if not isinstance(state, State):
+        raise TypeError(f"expected the states of two stacks, got {type(state).__name__}")
+    encoder_state, decoder_state = state.parts
+    return encoder_state, decoder_state
 
 
 class CrossAttentionBackbone(nn.Module):

@@ -25,7 +25,7 @@ from mail_policy.models.config import (
 from mail_policy.models.heads import Mix, make_head, time_after_context, time_first
 from mail_policy.models.language import LanguageToken
 from mail_policy.models.stacks import overwrite_initial_values
-from mail_policy.models.state import State
+from mail_policy.models.state import Memory
 from mail_policy.models.vision import make_image_encoders
 
 
@@ -120,12 +120,12 @@ class MailPolicy(nn.Module):
         Returns:
             Shape (B, A, 7).
         """
-        context = self._context(frames, tasks)  # (B, S, D)
+        context = self.encode_context(frames, tasks)  # (B, S, D)
         if self._time_is_first:
             mix = time_first(self.backbone, context)
         else:
             mix = time_after_context(self.backbone.condition(context))
-        return self.head.sample(mix, self._action_positions(context), generator)
+        return self.head.sample(mix, self.action_positions(context), generator)
 
     def loss(
         self,
@@ -144,13 +144,13 @@ class MailPolicy(nn.Module):
             mask: 1 where a target exists, shape (B, A).
             generator: Source of chance of heads that learn from noise.
         """
-        context = self._context(frames, tasks)
+        context = self.encode_context(frames, tasks)
         if self._time_is_first:
             mix = time_first(self.backbone, context)
         else:
             # One pass over context and actions: training asks once per context.
             mix = time_after_context(lambda slots: self.backbone(context, slots))
-        return self.head.loss(mix, self._action_positions(context), actions, mask, generator)
+        return self.head.loss(mix, self.action_positions(context), actions, mask, generator)
 
     def forward(
         self,
@@ -174,7 +174,7 @@ class MailPolicy(nn.Module):
         frames = self.encode_frames(flat, None if proprio is None else proprio.flatten(0, 1))
         return self.predict(frames.view(len(tasks), -1, self.feature_size), tasks, generator)
 
-    def begin(self, tasks: Tensor) -> State:
+    def begin(self, tasks: Tensor) -> Memory:
         """Return the state of a stateful policy at the start of episodes with tasks (B,)."""
         backbone = self._recurrent()
         state = backbone.empty_state(len(tasks))
@@ -182,16 +182,16 @@ class MailPolicy(nn.Module):
             return state
         return backbone.observe(self.tok_emb(self.language(tasks)), state)
 
-    def observe(self, frames: Tensor, state: State) -> State:
+    def observe(self, frames: Tensor, state: Memory) -> Memory:
         """Take encoded frames, one per control step, in order: (B, L, F), any L."""
         return self._recurrent().observe(self.tok_emb(frames), state)
 
-    def decide(self, state: State, batch: int, generator: Generator | None = None) -> Tensor:
+    def decide(self, state: Memory, batch: int, generator: Generator | None = None) -> Tensor:
         """Return normalised actions (B, A, 7). They leave no trace in the state."""
         return self.head.sample(self._mix_of(state, batch), self._positions(batch), generator)
 
     def decision_loss(
-        self, state: State, actions: Tensor, mask: Tensor, generator: Generator | None = None
+        self, state: Memory, actions: Tensor, mask: Tensor, generator: Generator | None = None
     ) -> Tensor:
         """Return the training loss of a decision after what the state has seen.
 
@@ -205,7 +205,7 @@ class MailPolicy(nn.Module):
         mix = self._mix_of(state, batch)
         return self.head.loss(mix, self._positions(batch), actions, mask, generator)
 
-    def _mix_of(self, state: State, batch: int) -> Mix:
+    def _mix_of(self, state: Memory, batch: int) -> Mix:
         return time_after_context(self._recurrent().fork(state, batch))
 
     def _recurrent(self) -> RecurrentBackbone:
@@ -213,8 +213,8 @@ class MailPolicy(nn.Module):
             raise ValueError("this policy looks at windows; train one with model.stateful: true")
         return self.backbone
 
-    def _context(self, frames: Tensor, tasks: Tensor) -> Tensor:
-        """Turn windows of encoded frames (B, T, F) into context tokens (B, S, D)."""
+    def encode_context(self, frames: Tensor, tasks: Tensor) -> Tensor:
+        """Turn windows of encoded frames (B, T, F) with tasks (B,) into tokens (B, S, D)."""
         if self.config.stateful:
             raise ValueError("a stateful policy has no windows; use begin, observe and decide")
         fewest = 1 if self.config.windows is Windows.PUBLISHED else self.config.history
@@ -229,7 +229,7 @@ class MailPolicy(nn.Module):
         tokens: Tensor = self.tok_emb(frames)  # (B, S, D)
         return tokens + self.pos_emb[:, : tokens.shape[1]]
 
-    def _action_positions(self, context: Tensor) -> Tensor:
+    def action_positions(self, context: Tensor) -> Tensor:
         """Return positions of noisy actions after a context (B, S, D): (B, A, D)."""
         return self._positions(len(context), first=context.shape[1] - 1)
 

@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 
 from mail_policy.data.batches import Batch
 from mail_policy.models.policy import MailPolicy
-from mail_policy.models.state import State
+from mail_policy.models.state import Memory
 
 # Encodes the frames of a batch: (N, F).
 EncodeBatch = Callable[[Batch], Tensor]
@@ -37,7 +37,7 @@ def learn_episodes(
         total_steps: Decisions of all parts together.
         generator: Source of chance.
     """
-    state: State | None = None
+    state: Memory | None = None
     total = 0.0
     for batch in parts:
         frames = encode(batch)[batch.windows[:, 0]]  # (G x K, F)
@@ -60,7 +60,7 @@ def predict_episodes(
     policy: MailPolicy, parts: Iterable[Batch], generator: Generator
 ) -> Iterator[tuple[Batch, Tensor]]:
     """Yield each part with the normalised actions of its decisions, (G x K, A, 7)."""
-    state: State | None = None
+    state: Memory | None = None
     for batch in parts:
         with torch.inference_mode():
             frames = policy.encode_frames(batch.images, batch.proprio)[batch.windows[:, 0]]
@@ -74,8 +74,8 @@ def predict_episodes(
 
 
 def _walk(
-    policy: MailPolicy, frames: Tensor, batch: Batch, state: State
-) -> Iterator[tuple[int, State]]:
+    policy: MailPolicy, frames: Tensor, batch: Batch, state: Memory
+) -> Iterator[tuple[int, Memory]]:
     """Yield every step of a part with the state after it. Rows are ordered by episode, step."""
     for step in range(batch.steps):
         state = policy.observe(frames[step :: batch.steps].unsqueeze(1), state)

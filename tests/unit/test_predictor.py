@@ -51,13 +51,13 @@ def test_the_cache_changes_nothing(folder: Path, predictor: Predictor) -> None:
 
 
 def test_every_frame_is_encoded_once(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
-    encode, encoded = predictor._policy.encode_frames, []
+    encode, encoded = predictor._served.encode_frames, []
 
     def counted(images: list[torch.Tensor], proprio: torch.Tensor | None) -> torch.Tensor:
         encoded.append(len(images[0]))
         return encode(images, proprio)
 
-    monkeypatch.setattr(predictor._policy, "encode_frames", counted)
+    monkeypatch.setattr(predictor._served, "encode_frames", counted)
     for window in windows():
         predictor.encode(window.newest)
         predictor.predict(window)

@@ -1,2 +1,0 @@
-#include "simd.hpp"
-extern "C" int mail_mamba_width() { return mail::kWidth; }
