@@ -83,6 +83,8 @@ def medians_ms(
     console: Console,
     title: str,
     repeats: int = 1,
+    *,
+    gradients: bool = False,
 ) -> dict[str, float]:
     """Time candidates in turns; return the median duration of one call of each [ms].
 
@@ -92,9 +94,10 @@ def medians_ms(
         console: For progress.
         title: Of the progress bar.
         repeats: Calls per timing, for what takes microseconds.
+        gradients: Whether the candidates need them.
     """
     times_ms: dict[str, list[float]] = {name: [] for name in candidates}
-    with torch.inference_mode(), Progress(console=console, transient=True) as bar:
+    with torch.inference_mode(not gradients), Progress(console=console, transient=True) as bar:
         shown = bar.add_task(title, total=rounds + 1)
         for turn in range(rounds + 1):
             for name, run in candidates.items():
@@ -105,6 +108,11 @@ def medians_ms(
                     times_ms[name].append(1e3 * (time.perf_counter() - started) / repeats)
             bar.advance(shown)
     return {name: statistics.median(values) for name, values in times_ms.items()}
+
+
+def make_console() -> Console:
+    """Return a console whose tables are not folded when they go to a file."""
+    return Console(width=None if sys.stdout.isatty() else 150)
 
 
 def environment() -> dict[str, Any]:

@@ -10,13 +10,12 @@ import argparse
 
 import torch
 from matplotlib import pyplot as plt
-from rich.console import Console
 
 from mail_policy.inference.served import with_kernel_stacks
 from mail_policy.models.config import HeadConfig
 from mail_policy.models.policy import MailPolicy
 from mail_policy.models.state import State
-from tests.bench.harness import Results, medians_ms
+from tests.bench.harness import Results, make_console, medians_ms
 from tests.bench.latency import model
 
 LENGTHS = (5, 16, 50, 100, 200, 500, 1000)
@@ -38,7 +37,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="mailctl bench history", description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, help="timings of each candidate")
     rounds = parser.parse_args(argv).rounds
-    console, results = Console(), Results("history")
+    console, results = make_console(), Results("history")
     torch.set_num_threads(1)
     torch.manual_seed(0)
     mamba, transformer = (

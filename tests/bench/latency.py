@@ -28,7 +28,7 @@ from mail_policy.models.heads import time_after_context
 from mail_policy.models.policy import MailPolicy
 from mail_policy.models.scan import reference_scan
 from mail_policy.training.config import TrainConfig
-from tests.bench.harness import Results, medians_ms
+from tests.bench.harness import Results, make_console, medians_ms
 
 PAPER = Path(__file__).parents[2] / "mail_policy" / "configs" / "paper"
 BACKBONES = {"D-Ma": "d_ma", "ED-Ma": "ed_ma", "D-Tr": "d_tr", "ED-Tr": "ed_tr"}
@@ -227,7 +227,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=9, help="timings of each candidate")
     parser.add_argument("--lerobot-python", type=Path, default=LEROBOT)
     arguments = parser.parse_args(argv)
-    console, results = Console(), Results("latency")
+    console, results = make_console(), Results("latency")
     torch.set_num_threads(1)
     mamba_against_transformer(results, arguments.rounds, console)
     decisions(results, arguments.rounds, console)
