@@ -23,6 +23,11 @@ _TARGETS = {
 _LOGGER = logging.getLogger(__name__)
 
 
+def kernels_are_wanted() -> bool:
+    """Return whether kernels may be used at all."""
+    return os.environ.get(SWITCH_OFF_VARIABLE, "0") in ("", "0")
+
+
 @cache
 def load_library(name: str) -> ctypes.CDLL | None:
     """Return the compiled kernels of a source file.
@@ -33,7 +38,7 @@ def load_library(name: str) -> ctypes.CDLL | None:
     Returns:
         None if they are switched off, or were not built for a processor like this one.
     """
-    if os.environ.get(SWITCH_OFF_VARIABLE, "0") not in ("", "0"):
+    if not kernels_are_wanted():
         return None
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
     for target in _TARGETS.get(torch.backends.cpu.get_cpu_capability(), ("generic",)):

@@ -35,7 +35,9 @@ static inline Vec load_weights(const float* from) { return load(from); }
 
 static inline Vec load_weights(const Half* from) {
 #if defined(__AVX512F__)
-    return (Vec)_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+    // All lanes: GCC 12 warns of the form without a mask.
+    const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+    return (Vec)_mm512_maskz_cvtph_ps(0xffff, halves);
 #elif defined(__F16C__)
     return (Vec)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
 #else

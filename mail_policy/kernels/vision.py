@@ -87,7 +87,8 @@ class FusedImageEncoder:
             encoder: Its parameters are copied: later changes are not seen.
             image_height: H, at least 16.
             image_width: W, at least 16.
-            half_weights: Keep weights in half precision, which loads faster.
+            half_weights: Keep weights of 3x3 convolutions in half precision, which loads faster;
+                features differ by up to about 1e-3.
         """
         if min(image_height, image_width) < _SMALLEST_SIDE:
             raise ValueError(

@@ -16,8 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mail_policy.kernels.convolution import kernel_conv_silu
 from mail_policy.models.config import StackConfig
-from mail_policy.models.scan import ScanInputs, scan_step, selective_scan
+from mail_policy.models.fast_scan import fast_scan
+from mail_policy.models.scan import ScanInputs, scan_step
 from mail_policy.models.state import State
 
 # Step sizes that a new layer starts from, mamba-ssm's dt_min, dt_max and dt_init_floor.
@@ -54,6 +56,11 @@ class DepthwiseConv(nn.Module):
         for tap in range(1, taps.shape[1]):
             total = torch.addcmul(total, joined[:, tap : tap + length], taps[:, tap])
         return total
+
+    def activated(self, x: Tensor, before: Tensor) -> Tensor:
+        """Convolve as `forward` does, and apply SiLU: in one kernel, if there is one."""
+        activated = kernel_conv_silu(x, self.weight.squeeze(1), self.bias, before)
+        return functional.silu(self.forward(x, before)) if activated is None else activated
 
     def newest(self, inputs: Tensor) -> Tensor:
         """Return the newest output (B, E) for the newest inputs (B, E, K)."""
@@ -98,7 +105,8 @@ class MambaLayer(nn.Module):
         """
         inner = len(self.D)
         conv = self.D.new_zeros(batch, inner, self.conv_size)
-        return State((conv, self.D.new_zeros(batch, inner, self.state_size)))
+        ssm = self.D.new_zeros(batch, inner, self.state_size)
+        return State((conv, ssm), is_empty=True)
 
     def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Mix (B, L, D); return (B, L, D), and the state after the last token."""
@@ -106,8 +114,8 @@ class MambaLayer(nn.Module):
         x, gate = self.in_proj(tokens).chunk(2, dim=-1)  # (B, L, E) each
         before = conv[..., 1:].mT  # (B, K - 1, E)
         new_conv = torch.cat([conv, x.mT], dim=-1)[..., -self.conv_size :]  # (B, E, K)
-        x = functional.silu(self.conv1d(x, before))
-        y, ssm = selective_scan(self._scan_inputs(x, ssm))
+        x = self.conv1d.activated(x, before)
+        y, ssm = fast_scan(self._scan_inputs(x, ssm), starts_empty=state.is_empty)
         return self.out_proj(y * functional.silu(gate)), State((new_conv, ssm))
 
     def step(self, token: Tensor, state: State) -> tuple[Tensor, State]:

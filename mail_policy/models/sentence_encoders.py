@@ -70,7 +70,7 @@ def open_clip_features(sentences: Sequence[str]) -> NDArray[np.float32]:
         import torch
     except ImportError as error:
         raise EncoderUnavailableError(
-            f"CLIP's text encoder needs {error.name}: pip install open_clip_torch, or train with "
+            f"CLIP's text encoder needs {error.name}: pip install -e '.[language]', or train with "
             f"language.encoder: {HASHED_NGRAMS}"
         ) from error
     name, _, weights = OPEN_CLIP.removeprefix("open_clip:").partition("/")

@@ -33,9 +33,11 @@ class State:
 
     Attributes:
         parts: Tensors of shape (B, ...), or states.
+        is_empty: Whether it is known, without looking, that nothing came before.
     """
 
     parts: tuple["Tensor | Memory", ...]
+    is_empty: bool = False
 
     def clone(self) -> "State":
         """Return a copy that shares no memory."""

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from mail_policy.models.backbones import make_backbone
 from mail_policy.models.config import BackboneConfig, BackboneKind, MambaInit, StackConfig
+from mail_policy.models.fast_scan import mamba_ssm_scan
 from mail_policy.models.mamba import DELTA_MAX, DELTA_MIN, MambaLayer
 from mail_policy.models.scan import ScanInputs, reference_scan, selective_scan
 from mail_policy.models.stacks import Stack, overwrite_initial_values
@@ -127,3 +128,31 @@ def test_step_sizes_start_small_unless_the_published_mistake_is_wanted(init: Mam
             assert delta.max() < DELTA_MAX * 1.01
         else:
             torch.testing.assert_close(delta, torch.full_like(delta, 0.6931), rtol=0, atol=1e-4)
+
+
+def published_kernel(
+    u: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, *, return_last_state: bool
+) -> tuple[Tensor, Tensor]:
+    """Compute what mamba-ssm's selective_scan_fn does: channels first, always from zero."""
+    assert return_last_state
+    zeros = torch.zeros(len(u), *a.shape)
+    y, last = reference_scan(ScanInputs(u.mT, delta.mT, a, b.mT, c.mT, d, zeros))
+    return y.mT, last.detach()
+
+
+def test_the_cuda_kernel_is_started_from_any_state() -> None:
+    inputs = scan_inputs()
+    for state in (inputs.state, torch.zeros_like(inputs.state)):
+        now = inputs._replace(state=state)
+        expected, expected_last = reference_scan(now)
+        y, last = mamba_ssm_scan(now, published_kernel, starts_empty=not state.any())
+        torch.testing.assert_close(y, expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(last, expected_last, rtol=1e-5, atol=1e-5)
+
+
+def test_a_gradient_that_the_cuda_kernel_does_not_know_is_refused() -> None:
+    inputs = scan_inputs()
+    y, last = mamba_ssm_scan(inputs, published_kernel, starts_empty=True)
+    y.sum().backward()
+    with pytest.raises(RuntimeError, match="MAIL_NO_KERNELS"):
+        last.sum().backward()

@@ -84,5 +84,5 @@ def test_an_unknown_encoder_is_refused_and_the_known_ones_are_listed() -> None:
 
 def test_clip_without_its_package_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "open_clip", None)
-    with pytest.raises(EncoderUnavailableError, match="pip install open_clip_torch"):
+    with pytest.raises(EncoderUnavailableError, match=r"pip install -e .\.\[language\]"):
         encoder_named(OPEN_CLIP)([TOP])

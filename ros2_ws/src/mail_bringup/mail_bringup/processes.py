@@ -98,6 +98,7 @@ def policy(arguments: Arguments) -> Process:
             **_clock(arguments),
             "checkpoint": arguments["checkpoint"],
             "threads": int(arguments["policy_threads"]),
+            "precision": arguments["policy_precision"],
         },
         lifecycle=True,
         # Without it the arm holds, under the operator's control; taking the arm's node away too

@@ -76,6 +76,12 @@ _POLICY = (
         help="the arm stops a task that runs longer [s, on the clock of the robot]",
     ),
     Argument(name="policy_threads", default="1", help="threads that the policy may use"),
+    Argument(
+        name="policy_precision",
+        default="exact",
+        choices=("exact", "fast"),
+        help="fast keeps weights of the image encoders in half precision",
+    ),
 )
 _TWIN = (Argument(name="robot", default="sim", help=_ROBOT_HELP, choices=("sim",)), *_COMMON)
 STACKS: dict[str, tuple[Argument, ...]] = {"policy": _POLICY, "twin": _TWIN}

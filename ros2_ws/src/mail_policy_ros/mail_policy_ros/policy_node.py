@@ -24,6 +24,7 @@ from mail_policy.inference.assembler import ObservationAssembler
 from mail_policy.inference.checkpoint import CheckpointError, find_checkpoint
 from mail_policy.inference.predictor import Predictor
 from mail_policy.inference.sentences import UnknownTaskError, resolve_sentence
+from mail_policy.inference.served import Precision
 from mail_policy.inference.session import PolicySession, SessionConfig
 from mail_policy_ros.conversions import (
     chunk_to_msg,
@@ -44,6 +45,7 @@ _COMMAND = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 _PARAMETERS = (
     ("checkpoint", "open_top_drawer", "name of a shipped checkpoint, or path of a folder"),
     ("threads", 1, "threads that torch may use"),
+    ("precision", "exact", "exact, or fast: image encoders with weights in half precision"),
     ("exec_horizon", 0, "rows after which the next chunk is planned; 0: as the checkpoint says"),
 )
 
@@ -73,7 +75,11 @@ class PolicyNode(LifecycleNode):
         """Load the checkpoint and run it once: the first inference is the slow one."""
         try:
             folder = find_checkpoint(self.get_parameter("checkpoint").value)
-            self._predictor = Predictor(folder, threads=self.get_parameter("threads").value)
+            self._predictor = Predictor(
+                folder,
+                threads=self.get_parameter("threads").value,
+                precision=Precision(self.get_parameter("precision").value),
+            )
         except CheckpointError as error:
             self.get_logger().error(f"stays unconfigured: {error}")
             return TransitionCallbackReturn.FAILURE
