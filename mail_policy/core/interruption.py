@@ -4,6 +4,7 @@ An event and not an exception: a second, impatient signal must not interrupt bra
 closing that the first one began.
 """
 
+import atexit
 import signal
 import threading
 from types import FrameType
@@ -22,4 +23,12 @@ def heed_stop_signals(*numbers: signal.Signals) -> threading.Event:
 
     for number in numbers:
         signal.signal(number, on_signal)
+    # An interpreter that ends takes its handlers away, and a late signal would kill it with a
+    # status that looks like a crash. It leaves signals alone that are ignored.
+    atexit.register(_ignore, numbers)
     return requested
+
+
+def _ignore(numbers: tuple[signal.Signals, ...]) -> None:
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
