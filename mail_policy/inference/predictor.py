@@ -161,7 +161,10 @@ class Predictor:
             frames = self._served.encode_frames(images, self._proprio_of(missing))
         for observation, frame in zip(missing, frames, strict=True):
             self._frames[observation.captured_at_s] = frame
-        while len(self._frames) > max(self._frames_kept, len(observations)):
+        # What is wanted now is the newest, whenever it was encoded: others go first.
+        for stamp_s in wanted:
+            self._frames.move_to_end(stamp_s)
+        while len(self._frames) > max(self._frames_kept, len(wanted)):
             self._frames.popitem(last=False)
 
     def _images_of(self, camera: CameraConfig, observations: Sequence[Observation]) -> Tensor:

@@ -142,3 +142,16 @@ def test_a_policy_with_memory_is_trained_saved_and_served(tmp_path: Path) -> Non
         plans.append(chunk)
     np.testing.assert_allclose(plans[0], plans[1], atol=1e-6)
     assert not np.allclose(plans[0], predictor.predict(Window((recorded.observation(8),))))
+
+
+def test_frames_between_the_steps_do_not_push_a_step_out_of_the_cache(tmp_path: Path) -> None:
+    """Cameras are faster than the policy, and a waiting node encodes whatever is newest."""
+    run = prepare(config(), episodes(6), "test")
+    folder = train(run, tmp_path, Console(quiet=True), tensorboard=False)
+    recorded = episode("live", seed=5, steps=9)
+    steps = [recorded.observation(step) for step in range(9)]
+    plain, busy = Predictor(folder), Predictor(folder)
+    for step in (1, 0, 3, 2, 5, 4):  # some of them steps of the window, in any order
+        busy.encode(steps[step])
+    window = Window((steps[0], steps[1], steps[3], steps[6]))
+    np.testing.assert_allclose(busy.predict(window), plain.predict(window), atol=1e-6)
