@@ -54,6 +54,8 @@ class ServedPolicy:
             FusedImageEncoder(encoder, camera.height, camera.width, half_weights=half)  # type: ignore[arg-type]
             for encoder, camera in zip(policy.image_encoders, policy.config.cameras, strict=True)
         ]
+        # Most of a policy's memory, and used in the form above only.
+        self.policy.image_encoders = nn.ModuleList()
 
     def encode_frames(self, images: Sequence[Tensor], proprio: Tensor | None = None) -> Tensor:
         """Encode frames.
@@ -94,15 +96,11 @@ class KernelStack(nn.Module):
     def __init__(self, stack: Stack) -> None:
         super().__init__()
         layers = [_weights_of(layer) for layer in stack.layers]  # type: ignore[arg-type]
-        norm = stack.norm_f
-        self._fused = FusedMambaStack(layers, norm.weight, norm.bias)
-        inner, states = layers[0].a_log.shape
-        taps = layers[0].conv_weight.shape[2]
-        self._sizes = {"layers": len(layers), "inner": inner, "taps": taps, "states": states}
+        self._fused = FusedMambaStack(layers, stack.norm_f.weight, stack.norm_f.bias)
 
     def empty_state(self, batch: int) -> MambaStackState:
         """Return the state before the first token."""
-        return MambaStackState.zeros(batch=batch, **self._sizes)
+        return self._fused.empty_state(batch)
 
     def forward(
         self, tokens: Tensor, state: MambaStackState | None = None, memory: Tensor | None = None

@@ -67,14 +67,6 @@ class MambaStackState:
     conv: Tensor
     ssm: Tensor
 
-    @classmethod
-    def zeros(
-        cls, *, layers: int, batch: int, inner: int, taps: int, states: int
-    ) -> "MambaStackState":
-        """Return the state before the first token."""
-        shape = (layers, batch, inner)
-        return cls(torch.zeros(*shape, taps), torch.zeros(*shape, states))
-
     def clone(self) -> "MambaStackState":
         """Return a copy that shares no memory."""
         return MambaStackState(self.conv.clone(), self.ssm.clone())
@@ -165,6 +157,12 @@ class FusedMambaStack:
         scratch = torch.zeros(library.mail_stack_scratch(ctypes.byref(self._stack)))
         self._stack.scratch = scratch.data_ptr()
         self._kept_alive = (packed, norm, scratch)
+
+    def empty_state(self, batch: int) -> MambaStackState:
+        """Return the state before the first token."""
+        size = self._sizes
+        shape = (size.layers, batch, size.inner)
+        return MambaStackState(torch.zeros(*shape, size.taps), torch.zeros(*shape, size.states))
 
     def run(
         self, tokens: Tensor, memory: Tensor | None, state: MambaStackState | None

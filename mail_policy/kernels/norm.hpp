@@ -19,9 +19,6 @@ struct Branch {
     const float *scale, *shift;  // (channels,)
 };
 
-// NaN stays NaN.
-static inline Vec larger(Vec value, Vec best) { return value <= best ? best : value; }
-
 static inline Vec group_sum(const float* from, int pixels, int channels, float mean, bool square) {
     Vec totals[kChannelsPerGroup / kWidth] = {};
     for (int i = 0; i < pixels; ++i, from += channels) {
@@ -69,7 +66,7 @@ static void combine(const Branch& branch, const Branch& shortcut, const Map& out
                 if (kShortcut) {
                     value += normalised(shortcut, row * shortcut.distance + across, channel);
                 }
-                store(to + channel, larger(value, Vec{}));
+                store(to + channel, at_least(value, Vec{}));
             }
         }
     }
@@ -88,7 +85,7 @@ static void pool(const Branch& branch, int rows, int columns, const Map& out) {
                 for (int y = top; y <= bottom; ++y) {
                     for (int x = left; x <= right; ++x) {
                         const int64_t place = y * branch.distance + int64_t(x) * out.channels;
-                        best = larger(normalised(branch, place, channel), best);
+                        best = at_least(normalised(branch, place, channel), best);
                     }
                 }
                 store(to + channel, best);

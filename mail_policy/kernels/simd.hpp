@@ -39,11 +39,30 @@ static inline float sum(Vec v) {
     return total;
 }
 
+// The larger of x and a limit, in one instruction where there is one; a NaN in x stays.
+static inline Vec at_least(Vec x, Vec limit) {
+#if defined(__AVX512F__)
+    return (Vec)_mm512_max_ps((__m512)limit, (__m512)x);
+#elif defined(__AVX__)
+    return (Vec)_mm256_max_ps((__m256)limit, (__m256)x);
+#else
+    return x < limit ? limit : x;
+#endif
+}
+
+static inline Vec at_most(Vec x, Vec limit) {
+#if defined(__AVX512F__)
+    return (Vec)_mm512_min_ps((__m512)limit, (__m512)x);
+#elif defined(__AVX__)
+    return (Vec)_mm256_min_ps((__m256)limit, (__m256)x);
+#else
+    return x > limit ? limit : x;
+#endif
+}
+
 // e^x for all lanes; relative error below 2e-7. Method: Cephes' expf, x = n ln 2 + r.
 static inline Vec exp(Vec x) {
-    const Vec low = splat(-87.3f), high = splat(88.3f);
-    x = x < low ? low : x;  // a NaN passes both comparisons unchanged
-    x = x > high ? high : x;
+    x = at_most(at_least(x, splat(-87.3f)), splat(88.3f));
     const float round_by = 12582912.0f;  // 1.5 * 2^23: adding it leaves no fraction bits
     Vec n = (x * 1.44269504088896341f + round_by) - round_by;
     Vec r = x - n * 0.693359375f;
@@ -76,27 +95,6 @@ static inline Vec load_first(const float* from, int64_t count) {
 static inline void store_first(float* to, Vec v, int64_t count) {
     if (count >= kWidth) return store(to, v);
     std::memcpy(to, &v, count * sizeof(float));
-}
-
-// The larger of x and a limit, in one instruction where there is one; a NaN in x stays.
-static inline Vec at_least(Vec x, Vec limit) {
-#if defined(__AVX512F__)
-    return (Vec)_mm512_max_ps((__m512)limit, (__m512)x);
-#elif defined(__AVX__)
-    return (Vec)_mm256_max_ps((__m256)limit, (__m256)x);
-#else
-    return x < limit ? limit : x;
-#endif
-}
-
-static inline Vec at_most(Vec x, Vec limit) {
-#if defined(__AVX512F__)
-    return (Vec)_mm512_min_ps((__m512)limit, (__m512)x);
-#elif defined(__AVX__)
-    return (Vec)_mm256_min_ps((__m256)limit, (__m256)x);
-#else
-    return x > limit ? limit : x;
-#endif
 }
 
 // 2^x for all lanes; relative error below 2e-7. Cheaper than exp: no reduction of the argument.

@@ -76,7 +76,7 @@ void find_keypoints(const Encoder& encoder, const Map& in, const float* scores, 
                     Vec& y) {
     const int step = encoder.keypoints.channels, pixels = in.rows * in.columns;
     Vec highest = load(scores) + bias;
-    for (int i = 1; i < pixels; ++i) highest = larger(load(scores + i * step) + bias, highest);
+    for (int i = 1; i < pixels; ++i) highest = at_least(load(scores + i * step) + bias, highest);
     Vec total = {}, x_total = {}, y_total = {};
     for (int i = 0; i < pixels; ++i) {
         const Vec weight = exp(load(scores + i * step) + bias - highest);

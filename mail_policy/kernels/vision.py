@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mail_policy.kernels.library import load_library
-from mail_policy.models.vision import ImageEncoder, ResidualBlock
+from mail_policy.models.vision import ImageEncoder, ResidualBlock, pictures_to_floats
 
 _SMALLEST_SIDE = 16
 _LANES = 16  # channels come in multiples of this
@@ -297,5 +297,5 @@ def _is_plain(encoder: ImageEncoder) -> bool:
 @torch.no_grad()
 def _run_twin(encoder: ImageEncoder, pictures: Tensor) -> Tensor:
     mean = encoder.image_mean
-    feature: Tensor = encoder(pictures.to(mean.device).permute(0, 3, 1, 2).to(mean.dtype) / 255)
+    feature: Tensor = encoder(pictures_to_floats(pictures.to(mean.device)).to(mean.dtype))
     return feature

@@ -132,6 +132,11 @@ class ImageEncoder(nn.Module):
         return feature
 
 
+def pictures_to_floats(pictures: Tensor) -> Tensor:
+    """Bring RGB uint8 (N, H, W, 3) to [0, 1], shape (N, 3, H, W)."""
+    return pictures.permute(0, 3, 1, 2).float() / 255.0
+
+
 def make_image_encoders(config: VisionConfig, cameras: int) -> nn.ModuleList:
     """Return one encoder per camera: not shared, but with the same initial weights (paper)."""
     first = ImageEncoder(config)

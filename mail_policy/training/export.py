@@ -107,14 +107,15 @@ def _some_windows(learned: Learned) -> list[tuple[int, Window]]:
     episode: EpisodeArrays = (learned.split.validation or learned.split.training)[0]
     task = learned.sentences.index(episode.task)
     history = make_history(config.model, 1.0 / config.rate_hz)
-    # A policy with memory needs the whole past, which must not make the file large.
-    last = min(len(episode), _MOST_STEPS_OF_MEMORY) if config.model.stateful else len(episode)
-    wanted = set(np.linspace(0, last - 1, _SELF_TEST_WINDOWS).astype(int).tolist())
+    last = len(episode) - 1
+    wanted = set(np.linspace(0, last, _SELF_TEST_WINDOWS).astype(int).tolist())
+    if config.model.stateful:
+        # Its window is the whole past, which must not make the file large.
+        last = min(last, _MOST_STEPS_OF_MEMORY - 1)
+        wanted = {last}
     windows = []
-    for step in range(last):
+    for step in range(last + 1):
         history.push(episode.observation(step))
-        if config.model.stateful and step < last - 1:
-            continue
         if step in wanted:
             windows.append(history.window())
     return [(task, window) for window in windows if isinstance(window, Window)]

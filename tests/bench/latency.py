@@ -27,6 +27,7 @@ from mail_policy.models.config import HeadConfig, HeadKind, ModelConfig, Windows
 from mail_policy.models.heads import time_after_context
 from mail_policy.models.policy import MailPolicy
 from mail_policy.models.scan import reference_scan
+from mail_policy.models.vision import pictures_to_floats
 from mail_policy.training.config import TrainConfig
 from tests.bench.harness import Results, make_console, medians_ms
 
@@ -83,8 +84,7 @@ class Decision:
 
     def naive_vision(self) -> Tensor:
         """Encode the whole window."""
-        images = [image.permute(0, 3, 1, 2).float() / 255.0 for image in self.bytes]
-        return self.policy.encode_frames(images)
+        return self.policy.encode_frames([pictures_to_floats(image) for image in self.bytes])
 
     def naive_rest(self, frames: Tensor) -> Tensor:
         """Run everything again for every evaluation of the network."""

@@ -10,7 +10,7 @@ from mail_policy.kernels import vision
 from mail_policy.kernels.library import load_library
 from mail_policy.kernels.vision import FusedImageEncoder
 from mail_policy.models.config import VisionConfig
-from mail_policy.models.vision import ImageEncoder
+from mail_policy.models.vision import ImageEncoder, pictures_to_floats
 
 TOLERANCE = 2e-5  # measured: at most 3e-6
 HALF_TOLERANCE = 2e-2
@@ -45,7 +45,7 @@ def gradient(height: int, width: int) -> Tensor:
 
 @torch.no_grad()
 def features_of(encoder: ImageEncoder, images: Tensor) -> Tensor:
-    features: Tensor = encoder(images.permute(0, 3, 1, 2).float() / 255)
+    features: Tensor = encoder(pictures_to_floats(images))
     return features
 
 

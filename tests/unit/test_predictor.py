@@ -9,9 +9,11 @@ from rich.console import Console
 
 from mail_policy.core.types import Observation
 from mail_policy.data.windows import Window
+from mail_policy.inference.checkpoint import WEIGHTS_NAME
 from mail_policy.inference.history import HistoryBuffer
 from mail_policy.inference.predictor import PredictionError, Predictor
 from mail_policy.inference.sentences import UnknownTaskError
+from mail_policy.inference.weights import load_policy
 from mail_policy.training.train import prepare, train
 from tests.unit.synthetic_episodes import PERIOD_S, SIZE, TASK, episode, episodes, train_config
 
@@ -137,7 +139,9 @@ def test_the_training_set_and_the_robot_give_the_policy_the_same(folder: Path) -
     assert manifest.proprio is not None
     maker = BatchMaker(decisions, manifest.model.camera_names, manifest.actions, manifest.proprio)
     (batch,) = maker.validation_batches(8)
-    policy = predictor._policy
+    known = len(manifest.task_sentences)
+    weights = folder / WEIGHTS_NAME
+    policy = load_policy(weights, manifest.model, known, manifest.weights_sha256)
     with torch.inference_mode():
         frames = policy.encode_frames(batch.images, batch.proprio)
         chunks = policy.predict(frames[batch.windows], batch.tasks).numpy()

@@ -8,6 +8,7 @@ from mail_policy.kernels.fused_stack import fused_stack_is_available
 from mail_policy.models.config import MixerKind, ProprioConfig
 from mail_policy.models.policy import MailPolicy
 from mail_policy.models.stacks import Stack
+from mail_policy.models.vision import pictures_to_floats
 from tests.unit.model_zoo import BACKBONES, HEADS, RAW, perturb, small_policy, stack
 
 TASKS = torch.tensor([1])
@@ -26,7 +27,7 @@ def pictures(count: int) -> list[torch.Tensor]:
 
 
 def as_floats(images: list[torch.Tensor]) -> list[torch.Tensor]:
-    return [image.permute(0, 3, 1, 2).float() / 255.0 for image in images]
+    return [pictures_to_floats(image) for image in images]
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
