@@ -2,7 +2,7 @@
 
 Letters used for shapes in this file:
     M  steps of all episodes together    T  observations of a window
-    A  rows of a chunk
+    A  rows of a chunk                   R  different rows of actions
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mail_policy.core.action_schema import EE_DELTA, schema_named
 from mail_policy.core.types import Hold
 from mail_policy.data.episodes import DatasetError, EpisodeArrays
+from mail_policy.data.labels import make_labels
 from mail_policy.data.normalisation import Statistics, proprio_vector, statistics_of
 from mail_policy.data.windows import target_rows, window_indices
 from mail_policy.models.config import Windows
@@ -53,12 +55,14 @@ class WindowRule:
         chunk: A.
         period_s: Time between two steps [s].
         windows: Which steps of an episode can be decisions.
+        action_schema: Name of the schema that chunks are predicted in.
     """
 
     history: int
     chunk: int
     period_s: float
     windows: Windows = Windows.PADDED
+    action_schema: str = EE_DELTA.name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,10 +72,10 @@ class Decisions:
     Attributes:
         images: RGB uint8 of shape (M, rows, columns, 3), by camera name.
         proprio: Joint positions [rad] and gripper width [m], shape (M, 8).
-        actions: Rows of the action schema, shape (M, size).
+        actions: Different rows of the policy's action schema, shape (R, size).
         tasks: Number of the sentence, shape (M,).
         windows: Steps that the policy sees, oldest first, shape (M, T).
-        targets: Steps whose actions it should predict, shape (M, A).
+        targets: Rows of `actions` that it should predict, shape (M, A).
         target_exists: False past the end of an episode, shape (M, A).
         valid: False where there is no window, because of a gap or a rule, shape (M,).
         starts: First step of every episode, and M, shape (episodes + 1,).
@@ -90,7 +94,7 @@ class Decisions:
     sentences: tuple[str, ...]
 
     def __len__(self) -> int:
-        return len(self.actions)
+        return len(self.windows)
 
 
 def sentences_of(episodes: Sequence[EpisodeArrays]) -> tuple[str, ...]:
@@ -104,6 +108,12 @@ def make_decisions(
     """Cut episodes into decisions. Every step is one; none is invented."""
     starts = np.cumsum([0, *(len(episode) for episode in episodes)])
     parts = [_cut(episode, rule) for episode in episodes]
+    schema = schema_named(rule.action_schema)
+    labels = [
+        make_labels(episode, schema, part.steps, part.target_exists)
+        for episode, part in zip(episodes, parts, strict=True)
+    ]
+    first_rows = np.cumsum([0, *(len(label.rows) for label in labels)])[:-1]
     if not any(part.valid.any() for part in parts):
         raise DatasetError(
             f"no episode is long enough for a window of {rule.history} observations and a chunk of "
@@ -118,10 +128,10 @@ def make_decisions(
         proprio=np.concatenate(
             [proprio_vector(e.joint_positions, e.gripper_widths_m) for e in episodes]
         ),
-        actions=np.concatenate([episode.actions for episode in episodes]),
+        actions=np.concatenate([label.rows for label in labels]),
         tasks=np.concatenate([[sentences.index(e.task)] * len(e) for e in episodes]),
         windows=np.concatenate([p.windows + o for p, o in zip(parts, offsets, strict=True)]),
-        targets=np.concatenate([p.targets + o for p, o in zip(parts, offsets, strict=True)]),
+        targets=np.concatenate([x.chunks + o for x, o in zip(labels, first_rows, strict=True)]),
         target_exists=np.concatenate([part.target_exists for part in parts]),
         valid=np.concatenate([part.valid for part in parts]),
         starts=starts,
@@ -139,7 +149,7 @@ class _Cut:
     """Decisions of one episode, counted from its first step."""
 
     windows: NDArray[np.int64]
-    targets: NDArray[np.int64]
+    steps: NDArray[np.int64]
     target_exists: NDArray[np.bool_]
     valid: NDArray[np.bool_]
 
@@ -148,7 +158,7 @@ def _cut(episode: EpisodeArrays, rule: WindowRule) -> _Cut:
     steps = len(episode)
     cut = _Cut(
         windows=np.zeros((steps, rule.history), dtype=np.int64),
-        targets=np.zeros((steps, rule.chunk), dtype=np.int64),
+        steps=np.zeros((steps, rule.chunk), dtype=np.int64),
         target_exists=np.zeros((steps, rule.chunk), dtype=np.bool_),
         valid=np.ones(steps, dtype=np.bool_),
     )
@@ -166,7 +176,7 @@ def _cut(episode: EpisodeArrays, rule: WindowRule) -> _Cut:
             cut.valid[step] = False
         else:
             cut.windows[step] = found
-        cut.targets[step], cut.target_exists[step] = target_rows(
+        cut.steps[step], cut.target_exists[step] = target_rows(
             episode.times_s, step, chunk=rule.chunk, period_s=rule.period_s
         )
     if published:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,14 @@ from numpy.typing import NDArray
 
 from data_collection.manifest import MANIFEST_NAME, load_manifest
 from data_collection.reader import list_episodes, read_steps
+from mail_policy.core.action_schema import EE_DELTA, JOINT_POSITION
 from mail_policy.core.frames import Array
 from mail_policy.core.types import Observation
+from mail_policy.data.set_points import actions_from_set_points, read_set_points
 
 CACHE_NAME = ".training_cache"
+# Rises with everything that is kept of an episode.
+_CACHE_VERSION = 2
 
 
 class DatasetError(ValueError):
@@ -33,6 +38,8 @@ class EpisodeArrays:
         joint_positions: Measured [rad], shape (L, 7).
         gripper_widths_m: Shape (L,).
         actions: Rows of the action schema, shape (L, size).
+        set_points: Commanded joint positions [rad], shape (L, 7); None if they are not known.
+        action_schema: Name of the schema of the actions.
     """
 
     id: str
@@ -42,19 +49,31 @@ class EpisodeArrays:
     joint_positions: Array
     gripper_widths_m: Array
     actions: Array
+    set_points: Array | None = None
+    action_schema: str = EE_DELTA.name
 
     def __post_init__(self) -> None:
         """Refuse arrays of different lengths and numbers that are none."""
-        numbers = (self.times_s, self.joint_positions, self.gripper_widths_m, self.actions)
-        lengths = {len(array) for array in numbers} | {len(i) for i in self.images.values()}
+        names = ("times_s", "joint_positions", "gripper_widths_m", "actions", "commanded")
+        lengths = {len(getattr(self, name)) for name in names}
+        lengths |= {len(images) for images in self.images.values()}
         if len(lengths) != 1 or not len(self.times_s):
             raise DatasetError(f"episode {self.id}: arrays have lengths {sorted(lengths)}")
-        for name in ("times_s", "joint_positions", "gripper_widths_m", "actions"):
+        for name in names:
             if not np.isfinite(getattr(self, name)).all():
                 raise DatasetError(f"episode {self.id}: {name} holds NaN; leave the episode out")
 
     def __len__(self) -> int:
         return len(self.times_s)
+
+    @property
+    def commanded(self) -> Array:
+        """Commanded joint positions [rad], shape (L, 7); where they are unknown, measured ones.
+
+        An arm in free space is where it was commanded to some milliradians; one that pushes is
+        not, and labels from measured positions then push less.
+        """
+        return self.joint_positions if self.set_points is None else self.set_points
 
     def observation(self, step: int) -> Observation:
         """Return one step as the robot would have seen it."""
@@ -119,7 +138,8 @@ def dataset_sha256(episodes: Sequence[EpisodeArrays]) -> str:
     for episode in episodes:
         digest.update(f"{episode.id}\n{episode.task}\n".encode())
         numbers = (episode.times_s, episode.joint_positions, episode.gripper_widths_m)
-        for array in (*numbers, episode.actions, *episode.images.values()):
+        set_points = () if episode.set_points is None else (episode.set_points,)
+        for array in (*numbers, *set_points, episode.actions, *episode.images.values()):
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
@@ -138,7 +158,8 @@ def _load_cached(folder: Path, pictures: PictureRequest, cache: Path) -> Episode
         np.savez(partial, **arrays)
         partial.rename(file)
     images = {name: arrays.pop(f"image {name}") for name in pictures.cameras}
-    return EpisodeArrays(manifest.id, manifest.task, images=images, **arrays)
+    schema = str(arrays.pop("action_schema"))
+    return EpisodeArrays(manifest.id, manifest.task, images=images, action_schema=schema, **arrays)
 
 
 def _cache_key(folder: Path, pictures: PictureRequest) -> str:
@@ -146,15 +167,27 @@ def _cache_key(folder: Path, pictures: PictureRequest) -> str:
     files = sorted(path for path in folder.iterdir() if path.is_file())
     facts = [(path.name, path.stat().st_size) for path in files if path.name != MANIFEST_NAME]
     manifest = (folder / MANIFEST_NAME).read_bytes()
-    return hashlib.sha256(repr((facts, manifest, pictures)).encode()).hexdigest()[:32]
+    key = repr((_CACHE_VERSION, facts, manifest, pictures))
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def _read(folder: Path, pictures: PictureRequest) -> dict[str, Any]:
-    steps = read_steps(folder, pictures.cameras, pictures.height, pictures.width)
+    read = partial(read_steps, folder, pictures.cameras, pictures.height, pictures.width)
+    steps = read(require_actions=False)
+    actions, schema = None, JOINT_POSITION.name
+    if np.isnan(steps.actions).all():
+        period_s = 1.0 / steps.manifest.rate_hz
+        actions = actions_from_set_points(folder, steps.times_s, period_s)
+    if actions is None:
+        steps = read(require_actions=True)
+        actions, schema = steps.actions, steps.manifest.action_schema
+    set_points = read_set_points(folder, steps.times_s)
     return {
+        **({} if set_points is None else {"set_points": set_points}),
         "times_s": steps.times_s,
         "joint_positions": steps.joint_positions,
         "gripper_widths_m": steps.gripper_widths_m,
-        "actions": steps.actions,
+        "actions": actions,
+        "action_schema": np.array(schema),
         **{f"image {name}": images for name, images in steps.images.items()},
     }

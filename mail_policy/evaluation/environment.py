@@ -17,6 +17,10 @@ class Environment(Protocol):
         """Move the commanded pose by a row of EE_DELTA, shape (7,), and wait one period."""
         ...
 
+    def step_joints(self, action: Array) -> Observation:
+        """Go to the joint positions of a row of JOINT_POSITION, shape (8,), in one period."""
+        ...
+
     def success(self) -> bool:
         """Whether the task has been done since the reset."""
         ...

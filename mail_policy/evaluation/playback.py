@@ -3,34 +3,41 @@
 import numpy as np
 
 from mail_policy.core.action_schema import (
-    EE_DELTA,
+    MAX_JOINT_STEP_RAD,
     MAX_ROTATION_STEP_RAD,
     MAX_TRANSLATION_STEP_M,
-    poses_from_ee_delta,
+    ActionSchema,
+    limited_step,
+    targets_from_rows,
 )
 from mail_policy.core.frames import Array, move_pose, pose_error
+from mail_policy.core.kinematics import forward_kinematics
+from mail_policy.core.types import Observation
 
 
 class ChunkPlayback:
     """Turns chunks that were made in the past into the action of this step.
 
-    Row k of a chunk made at step i says where to be at step i + k + 1, counted from the pose that
-    was commanded at step i. A chunk may arrive late: rows whose time has passed are skipped, but
-    what they would have done is not lost, because places are absolute.
-
-    Poses are counted from the start of the episode; rows are steps in the base frame, so where
-    that is does not matter.
+    Row k of a chunk made at step i says where to be at step i + k + 1; what is counted from a
+    place is counted from where the arm was commanded to at step i. A chunk may arrive late: rows
+    whose time has passed are skipped, but what they would have done is not lost, because targets
+    are absolute.
 
     Args:
-        gripper_width_m: Wanted distance between the fingers until a chunk says otherwise [m].
+        schema: What the rows of the chunks mean.
+        start: The first observation of the episode. Until a chunk says otherwise the arm stays
+            there, and its fingers too.
     """
 
-    def __init__(self, gripper_width_m: float) -> None:
-        self._commanded = [np.eye(4)]
-        self._poses = np.empty((0, 4, 4))
+    def __init__(self, schema: ActionSchema, start: Observation) -> None:
+        joints = np.asarray(start.joint_positions, dtype=np.float64)
+        self._schema = schema
+        # Poses or joint positions, as the schema has them.
+        self._commanded = [forward_kinematics(joints) if schema.is_cartesian else joints]
+        self._targets = np.empty((0, *self._commanded[0].shape))
         self._widths_m = np.empty(0)
         self._made_at = 0
-        self._width_m = gripper_width_m
+        self._width_m = start.gripper_width_m
 
     @property
     def step(self) -> int:
@@ -41,33 +48,37 @@ class ChunkPlayback:
         """Follow a chunk from now on.
 
         Args:
-            values: Rows of EE_DELTA, shape (rows, 7).
+            values: Rows of the schema, shape (rows, schema.size).
             made_at: Step of the observation that it was made from.
         """
-        self._poses = poses_from_ee_delta(self._commanded[made_at], values)
+        self._targets = targets_from_rows(self._schema, self._commanded[made_at], values)
         self._widths_m = values[:, -1]
         self._made_at = made_at
 
     def next_action(self) -> Array:
-        """Return the action of this step, and count it; hold when the chunk is over."""
+        """Return the action of this step, and count it; hold when the chunk is over.
+
+        Returns:
+            A row of EE_DELTA, or of JOINT_POSITION if the chunks hold joint positions.
+        """
         now, row = self._commanded[-1], self.step - self._made_at
-        action = np.zeros(EE_DELTA.size)
-        if row < len(self._poses):
-            action[:6] = _limited(pose_error(now, self._poses[row]))
+        is_over = row >= len(self._targets)
+        if not is_over:
             self._width_m = float(self._widths_m[row])
-        action[6] = self._width_m
-        self._commanded.append(move_pose(now, action[:6]))
-        return action
+        if self._schema.is_cartesian:
+            moved = np.zeros(6) if is_over else _limited_pose_step(now, self._targets[row])
+            self._commanded.append(move_pose(now, moved))
+        else:
+            moved = now if is_over else _limited_joints(now, self._targets[row])
+            self._commanded.append(moved)
+        return np.append(moved, self._width_m)
 
 
-def _limited(step: Array) -> Array:
-    """Shorten a step to what the arm may do in one period; the rest follows in the next."""
-    limited = step.copy()
-    for part, limit in (
-        (slice(0, 3), MAX_TRANSLATION_STEP_M),
-        (slice(3, 6), MAX_ROTATION_STEP_RAD),
-    ):
-        length = float(np.linalg.norm(step[part]))
-        if length > limit:
-            limited[part] *= limit / length
-    return limited
+# What is too far for one period of the arm follows in the next.
+def _limited_pose_step(now: Array, target: Array) -> Array:
+    return limited_step(pose_error(now, target), MAX_TRANSLATION_STEP_M, MAX_ROTATION_STEP_RAD)
+
+
+def _limited_joints(now: Array, target: Array) -> Array:
+    largest_rad = float(np.abs(target - now).max())
+    return now + (target - now) * min(1.0, MAX_JOINT_STEP_RAD / max(largest_rad, 1e-12))

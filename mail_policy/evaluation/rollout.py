@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from mail_policy.core.action_schema import ActionSchema
 from mail_policy.core.frames import Array
 from mail_policy.core.types import Hold, Observation
 from mail_policy.data.windows import Window
@@ -17,6 +18,11 @@ from mail_policy.inference.history import History
 class WindowPredictor(Protocol):
     """What a roll-out needs of a policy whose task is set."""
 
+    @property
+    def schema(self) -> ActionSchema:
+        """What the rows of a chunk mean."""
+        ...
+
     def new_history(self) -> History:
         """Return a history that builds the policy's windows."""
         ...
@@ -26,7 +32,7 @@ class WindowPredictor(Protocol):
         ...
 
     def predict(self, window: Window) -> Array:
-        """Return rows of EE_DELTA, shape (rows, 7)."""
+        """Return rows of the schema, shape (rows, schema.size)."""
         ...
 
     def reset(self) -> None:
@@ -97,7 +103,8 @@ def run_episode(
     predictor.reset()
     history = predictor.new_history()
     observation = environment.reset(seed)
-    playback = ChunkPlayback(observation.gripper_width_m)
+    playback = ChunkPlayback(predictor.schema, observation)
+    act = environment.step if predictor.schema.is_cartesian else environment.step_joints
     on_the_way: list[tuple[int, Array]] = []
     inference_ms: list[float] = []
     next_plan = 0
@@ -115,7 +122,7 @@ def run_episode(
         if on_the_way and step >= on_the_way[0][0] + config.latency_steps:
             made_at, values = on_the_way.pop(0)
             playback.load(values, made_at)
-        observation = environment.step(playback.next_action())
+        observation = act(playback.next_action())
         if environment.success():
             return EpisodeResult(seed, True, step + 1, tuple(inference_ms))
     return EpisodeResult(seed, False, config.max_steps, tuple(inference_ms))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mail_policy.core.config import ConfigError, build_config, to_plain
-from mail_policy.inference.manifest import CheckpointManifest
+from mail_policy.inference.manifest import CheckpointManifest, migrated
 
 MANIFEST_NAME = "manifest.json"
 WEIGHTS_NAME = "weights.safetensors"
@@ -62,6 +62,7 @@ def load_manifest(folder: Path) -> CheckpointManifest:
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"cannot read {path}: {error}") from error
     try:
+        values = migrated(values) if isinstance(values, dict) else values
         return build_config(CheckpointManifest, values, where=str(path))
     except ConfigError as error:
         raise CheckpointError(str(error)) from error

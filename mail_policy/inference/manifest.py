@@ -1,13 +1,14 @@
 """What a checkpoint says about itself. Read without torch, so that a preflight can check it."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from mail_policy.core.action_schema import GRIPPER_OPEN_M, schema_named
+from mail_policy.core.action_schema import GRIPPER_OPEN_M, SCHEMAS, ActionSchema, schema_with_id
 from mail_policy.data.normalisation import Statistics
 from mail_policy.inference.sentences import MAX_SENTENCE_LENGTH
 from mail_policy.models.config import PROPRIO_SIZE, CameraConfig, ModelConfig
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 GRIPPER_RANGE_M = (0.0, GRIPPER_OPEN_M)
 _MAX_SENTENCES = 1000
 _SHA256_LENGTH = 64
@@ -89,6 +90,11 @@ class CheckpointManifest:
                 raise ValueError(f"{name} must have 64 digits, got {getattr(self, name)!r}")
 
     @property
+    def schema(self) -> ActionSchema:
+        """What the numbers of a row mean."""
+        return schema_with_id(self.action_schema, self.rate_hz)
+
+    @property
     def cameras(self) -> tuple[CameraConfig, ...]:
         """The cameras that the policy needs, in order."""
         return self.model.cameras
@@ -114,7 +120,7 @@ class CheckpointManifest:
                 raise ValueError(f"task_sentences: {sentence[:300]!r} is too long or unprintable")
 
     def _check_statistics(self) -> None:
-        size = schema_named(self.action_schema).size
+        size = self.schema.size
         if not size == self.model.action_size == len(self.actions.mean):
             raise ValueError(
                 f"schema {self.action_schema!r} has {size} numbers, the model predicts "
@@ -126,3 +132,18 @@ class CheckpointManifest:
             raise ValueError(
                 f"proprio statistics must be {PROPRIO_SIZE}, got {len(self.proprio.mean)}"
             )
+
+
+def migrated(values: dict[str, Any]) -> dict[str, Any]:
+    """Bring the content of an older manifest to this version.
+
+    Version 2 gave the name of the action schema only; what it means has not changed since.
+    Whatever is wrong in the content is left to the checks of this version.
+    """
+    if values.get("format_version") != 2:
+        return values
+    name, rate_hz = values.get("action_schema"), values.get("rate_hz")
+    known = SCHEMAS.get(name) if isinstance(name, str) else None
+    if known is not None and isinstance(rate_hz, int | float):
+        name = known.id_at(rate_hz)
+    return {**values, "action_schema": name, "format_version": FORMAT_VERSION}

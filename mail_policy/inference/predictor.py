@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mail_policy.core.action_schema import ActionSchema
 from mail_policy.core.frames import Array
 from mail_policy.core.types import Observation
 from mail_policy.data.normalisation import proprio_vector
@@ -62,6 +63,11 @@ class Predictor:
         self._state: Memory | None = None
         self._frames: OrderedDict[float, Tensor] = OrderedDict()
         self._frames_kept = _FRAMES_PER_STEP * self.manifest.history
+
+    @property
+    def schema(self) -> ActionSchema:
+        """What the rows of a chunk mean."""
+        return self.manifest.schema
 
     def warm_up(self) -> None:
         """Run the self-test of the checkpoint; the first inference of a process is slow.
@@ -128,7 +134,7 @@ class Predictor:
         stamps_s = [observation.captured_at_s for observation in window.observations]
         with torch.inference_mode():
             frames = torch.stack([self._frames[stamp_s] for stamp_s in stamps_s])  # (T, F)
-            chunk = self._decide(frames.unsqueeze(0), torch.tensor([task]))[0]  # (A, 7)
+            chunk = self._decide(frames.unsqueeze(0), torch.tensor([task]))[0]  # (A, size)
         values = self.manifest.actions.restore(chunk.numpy())
         if not np.isfinite(values).all():
             raise PredictionError("the policy predicted NaN or infinity")
@@ -136,7 +142,7 @@ class Predictor:
         return values
 
     def _decide(self, frames: Tensor, tasks: Tensor) -> Tensor:
-        """Return normalised actions: frames (B, T, F), tasks (B,) to (B, A, 7)."""
+        """Return normalised actions: frames (B, T, F), tasks (B,) to (B, A, size)."""
         if not self.manifest.model.stateful:
             return self._policy.predict(frames, tasks, self._generator)
         if self._state is None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from mail_policy.core.action_schema import EE_DELTA, POLICY_RATE_HZ
+from mail_policy.core.action_schema import EE_DELTA, POLICY_RATE_HZ, schema_named
 from mail_policy.data.augment import AugmentConfig
 from mail_policy.data.batches import BatchConfig
 from mail_policy.data.dataset import WindowRule
@@ -66,7 +66,7 @@ class TrainConfig:
         threads: Threads of torch.
         seed: Of everything that is drawn.
         rate_hz: Steps per second of the episodes.
-        action_schema: Id of the meaning of a row.
+        action_schema: Name of the schema that the policy predicts.
     """
 
     name: str
@@ -98,9 +98,21 @@ class TrainConfig:
             raise ValueError(f"all cameras must have one size in training, got {sorted(sizes)}")
         if not 0.0 <= self.ema_decay < 1.0:
             raise ValueError(f"ema_decay must be in [0, 1), got {self.ema_decay}")
+        size = schema_named(self.action_schema).size
+        if self.model.action_size != size:
+            raise ValueError(
+                f"{self.action_schema} has rows of {size} numbers, so model.action_size must be "
+                f"{size}, got {self.model.action_size}"
+            )
 
 
 def window_rule(config: TrainConfig) -> WindowRule:
     """Return how a run cuts episodes into decisions."""
     model = config.model
-    return WindowRule(model.history, model.chunk, 1.0 / config.rate_hz, model.windows)
+    return WindowRule(
+        history=model.history,
+        chunk=model.chunk,
+        period_s=1.0 / config.rate_hz,
+        windows=model.windows,
+        action_schema=config.action_schema,
+    )

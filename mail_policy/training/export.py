@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from data_collection.provenance import software_versions
+from mail_policy.core.action_schema import schema_named
 from mail_policy.data.dataset import Split
 from mail_policy.data.episodes import EpisodeArrays
 from mail_policy.data.normalisation import Statistics
@@ -82,7 +83,7 @@ def _manifest(learned: Learned, steps: int, weights_sha256: str) -> CheckpointMa
         name=config.name,
         model=config.model,
         rate_hz=config.rate_hz,
-        action_schema=config.action_schema,
+        action_schema=schema_named(config.action_schema).id_at(config.rate_hz),
         exec_horizon=config.exec_horizon,
         actions=learned.actions,
         proprio=learned.proprio if config.model.proprio else None,

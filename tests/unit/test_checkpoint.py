@@ -15,6 +15,7 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
+from mail_policy.core.action_schema import EE_DELTA
 from mail_policy.inference import checkpoint
 from mail_policy.inference.checkpoint import (
     CheckpointError,
@@ -88,10 +89,15 @@ def test_a_checkpoint_is_found_by_path_and_by_the_name_of_a_shipped_one(
     [
         (lambda m: m.pop("rate_hz"), "missing rate_hz"),
         (lambda m: m.update(extra=1), "unknown key 'extra'"),
-        (lambda m: m.update(format_version=1), "format_version must be 2, got 1"),
+        (lambda m: m.update(format_version=1), "format_version must be 3, got 1"),
         (lambda m: m.update(rate_hz="20"), "rate_hz: expected float"),
         (lambda m: m.update(exec_horizon=5), r"exec_horizon must be in \[1, 4\]"),
         (lambda m: m.update(action_schema="joint"), "unknown action schema 'joint'"),
+        (lambda m: m.update(action_schema="ee_delta"), "has other names, units, frame or rate"),
+        (lambda m: m.update(action_schema="ee_delta:01234567"), "has other names, units, frame"),
+        (lambda m: m.update(rate_hz=10.0), "at 10 Hz"),
+        (lambda m: m.update(format_version=2, action_schema="joint"), "unknown action schema"),
+        (lambda m: m.update(format_version=2, action_schema=7), "action_schema: expected str"),
         (lambda m: m.update(task_sentences=[]), "task_sentences must be"),
         (lambda m: m.update(task_sentences=["a\nb"]), "unprintable"),
         (lambda m: m["actions"]["std"].__setitem__(2, 0.0), "std must be greater than"),
@@ -144,6 +150,21 @@ def test_a_manifest_that_is_none_is_refused(folder: Path, text: str) -> None:
     (folder / "manifest.json").write_text(text)
     with pytest.raises(CheckpointError, match=r"manifest\.json"):
         load_manifest(folder)
+
+
+def test_a_manifest_of_the_version_before_is_understood(folder: Path) -> None:
+    new = load_manifest(folder)
+    edit_manifest(folder, lambda m: m.update(format_version=2, action_schema="ee_delta"))
+    assert load_manifest(folder) == new
+    edit_manifest(folder, lambda m: m.update(action_schema="joint_position"))
+    with pytest.raises(CheckpointError, match="has 8 numbers, the model predicts 7"):
+        load_manifest(folder)
+
+
+def test_the_shipped_checkpoint_says_in_full_what_its_numbers_mean() -> None:
+    manifest = load_manifest(find_checkpoint("open_top_drawer"))
+    assert manifest.action_schema == EE_DELTA.id_at(20.0)
+    assert manifest.schema is EE_DELTA
 
 
 def test_an_oversized_manifest_is_not_read(folder: Path) -> None:

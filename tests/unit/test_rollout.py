@@ -5,7 +5,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mail_policy.core.action_schema import (
+    EE_DELTA,
+    JOINT_POSITION,
+    MAX_JOINT_STEP_RAD,
+    SCHEMAS,
+    ActionSchema,
+    rows_from_targets,
+    targets_from_rows,
+)
 from mail_policy.core.frames import move_pose
+from mail_policy.core.kinematics import (
+    HOME_JOINT_POSITIONS,
+    forward_kinematics,
+    inverse_kinematics,
+)
 from mail_policy.core.types import Observation
 from mail_policy.data.windows import Window
 from mail_policy.evaluation.playback import ChunkPlayback
@@ -40,6 +54,9 @@ class Line:
         self.pose = move_pose(self.pose, action[:6])
         return self._observe()
 
+    def step_joints(self, action: np.ndarray) -> Observation:
+        raise AssertionError("a policy of poses must not command joints")
+
     def success(self) -> bool:
         return bool(self.pose[0, 3] > self.goal_m)
 
@@ -51,6 +68,8 @@ class Line:
 
 class Forward:
     """Always wants to go forward by one row after the other, and notes when it was asked."""
+
+    schema = EE_DELTA
 
     def __init__(self, rows: int = 4, step_m: float = 0.01) -> None:
         self.values = np.tile([step_m, 0, 0, 0, 0, 0, 0.03], (rows, 1))
@@ -69,6 +88,10 @@ class Forward:
     def predict(self, window: Window) -> np.ndarray:
         self.windows.append(window)
         return self.values
+
+
+def standing(width_m: float = 0.08) -> Observation:
+    return Observation(0.0, {}, HOME_JOINT_POSITIONS, width_m)
 
 
 def config(**changes: int) -> RolloutConfig:
@@ -112,7 +135,7 @@ def test_a_late_chunk_reaches_the_places_that_it_meant() -> None:
 
 
 def test_a_chunk_that_is_over_is_followed_by_holding() -> None:
-    playback = ChunkPlayback(0.05)
+    playback = ChunkPlayback(EE_DELTA, standing(0.05))
     playback.load(np.tile([0.01, 0, 0, 0, 0, 0, 0.02], (2, 1)), made_at=0)
     actions = [playback.next_action() for _ in range(4)]
     assert [round(float(action[0]), 6) for action in actions] == [0.01, 0.01, 0.0, 0.0]
@@ -130,7 +153,7 @@ def test_places_do_not_depend_on_when_a_chunk_arrived(
     chunk = np.hstack([np.array(values), np.full((6, 1), 0.08)])
     paths = []
     for arrival in (0, delay):
-        playback, pose, path = ChunkPlayback(0.08), np.eye(4), []
+        playback, pose, path = ChunkPlayback(EE_DELTA, standing()), np.eye(4), []
         for step in range(8):
             if step == arrival:
                 playback.load(chunk, made_at=0)
@@ -142,13 +165,88 @@ def test_places_do_not_depend_on_when_a_chunk_arrived(
 
 
 def test_a_jump_is_taken_in_steps_that_the_arm_can_make() -> None:
-    playback = ChunkPlayback(0.08)
+    playback = ChunkPlayback(EE_DELTA, standing())
     values = np.zeros((4, 7))
     values[0, :6] = [0.05, 0.0, 0.0, 0.0, 0.2, 0.0]
     playback.load(values, made_at=0)
     actions = np.array([playback.next_action() for _ in range(3)])
     np.testing.assert_allclose(actions[:, 0], [0.03, 0.02, 0.0], atol=1e-9)
     np.testing.assert_allclose(actions[:, 4], [0.15, 0.05, 0.0], atol=1e-9)
+
+
+def test_the_same_plan_in_every_schema_leads_to_the_same_places() -> None:
+    """Also when it arrives late, in the middle of another."""
+    rng = np.random.default_rng(1)
+    first, second = (0.005 * rng.normal(size=(6, 7)) for _ in range(2))
+    ways = {}
+    for schema in SCHEMAS.values():
+        playback, pose = ChunkPlayback(schema, standing()), forward_kinematics(HOME_JOINT_POSITIONS)
+        joints, way, commanded = HOME_JOINT_POSITIONS, [], [(pose, HOME_JOINT_POSITIONS)]
+        for step in range(14):
+            for made_at, arrives_at, rows in ((0, 0, first), (3, 5, second)):
+                if step == arrives_at:
+                    playback.load(in_schema(schema, *commanded[made_at], rows), made_at)
+            action = playback.next_action()
+            assert len(action) == schema.size
+            if schema.is_cartesian:
+                pose = move_pose(pose, action[:6])
+                joints = inverse_kinematics(pose, joints).joint_positions
+            else:
+                joints, pose = action[:7], forward_kinematics(action[:7])
+            way.append(pose)
+            commanded.append((pose, joints))
+        ways[schema.name] = np.array(way)
+    np.testing.assert_allclose(ways["ee_relative"], ways["ee_delta"], atol=1e-9)
+    # The inverse kinematics is exact to a micrometre.
+    np.testing.assert_allclose(ways["joint_position"], ways["ee_delta"], atol=1e-4)
+
+
+def in_schema(
+    schema: ActionSchema, pose: np.ndarray, joints: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
+    """Express rows of EE_DELTA in another schema, counted from a pose and its joint positions."""
+    targets = targets_from_rows(EE_DELTA, pose, rows)
+    if not schema.is_cartesian:
+        followed = []
+        for target in targets:
+            joints = inverse_kinematics(target, joints).joint_positions
+            followed.append(joints)
+        targets = np.array(followed)
+    return rows_from_targets(schema, pose, targets, rows[:, 6])
+
+
+def test_a_jump_of_the_joints_is_taken_in_steps_too() -> None:
+    playback = ChunkPlayback(JOINT_POSITION, standing())
+    values = np.tile(np.append(HOME_JOINT_POSITIONS, 0.04), (4, 1))
+    values[:, 2] += 0.25
+    playback.load(values, made_at=0)
+    steps = [playback.next_action()[2] - HOME_JOINT_POSITIONS[2] for _ in range(5)]
+    np.testing.assert_allclose(steps, [0.1, 0.2, 0.25, 0.25, 0.25], atol=1e-12)
+    assert MAX_JOINT_STEP_RAD == 0.1
+
+
+def test_a_policy_of_joint_positions_commands_joints() -> None:
+    class Joints(Line):
+        def step(self, action: np.ndarray) -> Observation:
+            raise AssertionError("a policy of joints must not command poses")
+
+        def step_joints(self, action: np.ndarray) -> Observation:
+            self.actions.append(action)
+            self.pose[0, 3] = action[0]
+            return self._observe()
+
+    class Sideways(Forward):
+        schema = JOINT_POSITION
+
+        def predict(self, window: Window) -> np.ndarray:
+            now = window.newest.joint_positions[0]
+            values = np.zeros((4, 8))
+            values[:, 0] = now + 0.01 * np.arange(1, 5)
+            return values
+
+    result = run_episode(Joints(goal_m=0.045), Sideways(), 0, config())
+    assert result.success
+    assert result.steps == 5
 
 
 @pytest.mark.parametrize(

@@ -1,26 +1,39 @@
 """Turns the rows of a chunk into a joint path."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mail_policy.core.action_schema import poses_from_ee_delta
+from mail_policy.core.action_schema import turn_angles
 from mail_policy.core.frames import Array
-from mail_policy.core.kinematics import HOME_JOINT_POSITIONS, forward_kinematics
+from mail_policy.core.kinematics import (
+    HOME_JOINT_POSITIONS,
+    forward_kinematics,
+    pose_and_jacobian,
+)
 from mail_policy.core.motion.admission import Rejection
+from mail_policy.core.motion.chunk_targets import TargetLimiter
 from mail_policy.core.motion.config import AdmissionConfig, EnvelopeConfig
-from mail_policy.core.motion.geometry import arm_geometry, arm_points
 from mail_policy.core.motion.trajectory import HermitePath
 from mail_policy.core.robot_limits import JointLimits
 from mail_policy.core.types import ActionChunk
 
 # A row is a small step from the one before: one Newton step leaves some tenths of a millimetre,
-# and the next row starts from the true pose again. The first row may lie further away.
-_FIRST_ITERATIONS, _ITERATIONS = 3, 1
+# and the next row starts from the true pose again. The first row may lie further away, and so
+# does the one behind a row that could not be reached.
+_FAR_ITERATIONS, _NEAR_ITERATIONS = 3, 1
 _DAMPING = 1e-4 * np.eye(6)
 _POSTURE_GAIN = 0.05
 _MAX_REACH_ERROR_M = 0.005
+# Distance between the postures of a path that are checked, by progress [s].
+_CHECK_PERIOD_S = 0.02
+
+# Takes joint positions [rad] (n, 7) that a chunk passes through, and returns why the arm may not
+# be there, "" if it may.
+PathCheck = Callable[[Array], str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,12 +58,14 @@ class ChunkPlan:
         widths_m: Gripper width of each row [m].
         row_ends_s: Progress at which each row is reached [s].
         skipped_steps: Rows whose time had passed.
+        unreachable_steps: Rows left out because the arm cannot reach them.
     """
 
     path: HermitePath
     widths_m: Array
     row_ends_s: Array
     skipped_steps: int
+    unreachable_steps: int = 0
 
     def width_at(self, progress_s: float) -> float:
         """Return the gripper width that the row being carried out asks for [m]."""
@@ -59,24 +74,35 @@ class ChunkPlan:
 
 
 class ChunkPlanner:
-    """Plans EE_DELTA chunks.
+    """Plans chunks of every schema.
 
     Args:
         admission: Limits of chunks.
-        envelope: Limits in space; poses are clipped to its box.
+        envelope: Limits in space.
         limits: Working limits of the joints.
+        path_check: Says why the arm may not take some postures; None allows all.
     """
 
     def __init__(
-        self, admission: AdmissionConfig, envelope: EnvelopeConfig, limits: JointLimits
+        self,
+        admission: AdmissionConfig,
+        envelope: EnvelopeConfig,
+        limits: JointLimits,
+        path_check: PathCheck | None = None,
     ) -> None:
         self._admission = admission
-        self._lower_m = np.array(envelope.tcp_lower_m)
-        self._upper_m = np.array(envelope.tcp_upper_m)
+        self._limiter = TargetLimiter(admission, envelope, limits)
         self._limits = limits
+        self._path_check = path_check
 
     def plan(
-        self, chunk: ActionChunk, anchor: Anchor, current: Anchor, lead_s: float
+        self,
+        chunk: ActionChunk,
+        anchor: Anchor,
+        current: Anchor,
+        lead_s: float,
+        *,
+        from_rest: bool = False,
     ) -> ChunkPlan | Rejection:
         """Plan the rows that lie ahead.
 
@@ -85,54 +111,118 @@ class ChunkPlanner:
             anchor: Where the trajectory was when the chunk's newest picture was taken.
             current: Where it is now.
             lead_s: Rows that end within this time are skipped [s].
+            from_rest: The arm stands and follows nothing.
         """
         steps = np.arange(1, len(chunk.values) + 1)
         row_ends_s = np.asarray(anchor.progress_s + steps * chunk.step_period_s, np.float64)
         skipped = int(np.searchsorted(row_ends_s, current.progress_s + lead_s, side="right"))
-        left = len(row_ends_s) - skipped
-        if left < self._admission.min_steps_left:
-            wanted = self._admission.min_steps_left
-            return Rejection("steps_left", f"{left} rows lie ahead, {wanted} are needed")
-        poses = poses_from_ee_delta(forward_kinematics(anchor.positions), self._scaled(chunk))
-        clipped = np.clip(poses[:, :3, 3], self._lower_m, self._upper_m)
-        share = float(np.mean(np.abs(clipped - poses[:, :3, 3]).max(axis=1) > 1e-6))
-        if share > self._admission.max_clipped_share:
-            return Rejection("workspace", f"{share:.0%} of the rows leave the workspace")
-        poses[:, :3, 3] = clipped
-        waypoints = self._waypoints(poses, skipped, anchor, current)
-        if isinstance(waypoints, Rejection):
-            return waypoints
+        rejection = self._too_few(len(row_ends_s) - skipped)
+        if rejection is not None:
+            return rejection
+        targets = self._limiter.targets(chunk, anchor.positions)
+        if isinstance(targets, Rejection):
+            return targets
+        rejection = self._start_rejection(targets[0], current.positions) if from_rest else None
+        if rejection is not None:
+            return rejection
+        waypoints, reached = self._waypoints(targets, skipped, anchor, current)
         times_s = np.concatenate([[anchor.progress_s], row_ends_s])[skipped:]
-        widths_m = np.clip(chunk.values[:, 6], 0.0, self._admission.max_gripper_width_m)
-        return ChunkPlan(HermitePath(times_s, waypoints), widths_m, row_ends_s, skipped)
+        rejection = self._reach_rejection(reached)
+        if rejection is not None:
+            return rejection
+        path = HermitePath(times_s[reached], waypoints[reached])
+        rejection = self._collision(path, current.progress_s)
+        if rejection is not None:
+            return rejection
+        widths_m = np.clip(chunk.values[:, -1], 0.0, self._admission.max_gripper_width_m)
+        return ChunkPlan(path, widths_m, row_ends_s, skipped, int(np.sum(~reached)))
 
-    def _scaled(self, chunk: ActionChunk) -> Array:
-        """Shorten rows that are longer than the limit; `judge` refused the very long ones."""
-        values = chunk.values.copy()
-        for columns, limit in (
-            (slice(0, 3), self._admission.max_translation_step_m),
-            (slice(3, 6), self._admission.max_rotation_step_rad),
-        ):
-            sizes = np.linalg.norm(values[:, columns], axis=1, keepdims=True)
-            values[:, columns] *= np.minimum(1.0, limit / np.maximum(sizes, 1e-12))
-        return values
+    def _too_few(self, left: int) -> Rejection | None:
+        wanted = self._admission.min_steps_left
+        if left >= wanted:
+            return None
+        return Rejection("steps_left", f"{left} rows lie ahead, {wanted} are needed")
+
+    def _start_rejection(self, first: Array, here: Array) -> Rejection | None:
+        """Refuse a jump from rest (F21).
+
+        The first row counts, although its time may have passed: it says where the arm should have
+        been one step after a picture that shows it at rest. What a late chunk wants by now is
+        further away, and is limited where trajectories join.
+        """
+        config, here_pose = self._admission, forward_kinematics(here)
+        pose = first if first.ndim == 2 else forward_kinematics(first)
+        away_m = float(np.linalg.norm(pose[:3, 3] - here_pose[:3, 3]))
+        if first.ndim == 2:
+            away_rad = float(turn_angles((first[:3, :3] @ here_pose[:3, :3].T)[None])[0])
+            limit_rad = config.max_start_rad
+        else:
+            away_rad = float(np.abs(first - here).max())
+            limit_rad = config.max_start_joint_rad
+        if away_m <= config.max_start_m and away_rad <= limit_rad:
+            return None
+        detail = f"first row is {away_m:.3f} m and {away_rad:.3f} rad from the resting arm"
+        limits = f"limits are {config.max_start_m} m and {limit_rad} rad"
+        return Rejection("start", f"{detail}, {limits}")
 
     def _waypoints(
-        self, poses: Array, skipped: int, anchor: Anchor, current: Anchor
-    ) -> Array | Rejection:
-        """Return joint positions from the last row before now on, shape (rows left + 1, 7)."""
+        self, targets: Array, skipped: int, anchor: Anchor, current: Anchor
+    ) -> tuple[Array, NDArray[np.bool_]]:
+        """Find joint positions from the last row before now on, so that a path is under way.
+
+        Returns:
+            Joint positions [rad], shape (rows left + 1, 7), and which of them the arm can reach.
+        """
+        if targets.ndim == 2:
+            waypoints = np.vstack([anchor.positions, targets])[skipped:]
+            return waypoints, np.ones(len(waypoints), np.bool_)
         rows: list[Array] = []
-        seed = current.positions
+        reached: list[bool] = []
+        seed, is_far = current.positions, True
         if skipped == 0:
-            rows, seed = [anchor.positions], anchor.positions
-        for row in range(max(skipped - 1, 0), len(poses)):
-            iterations = _ITERATIONS if rows else _FIRST_ITERATIONS
-            seed, error_m = follow_pose(poses[row], seed, self._limits, iterations)
+            rows, reached, seed = [anchor.positions], [True], anchor.positions
+        for pose in targets[max(skipped - 1, 0) :]:
+            iterations = _FAR_ITERATIONS if is_far else _NEAR_ITERATIONS
+            found, error_m = follow_pose(pose, seed, self._limits, iterations)
             if error_m > _MAX_REACH_ERROR_M:
-                detail = f"row {row} misses its pose by {1000 * error_m:.0f} mm"
-                return Rejection("reach", detail)
-            rows.append(seed)
-        return np.array(rows)
+                found, error_m = follow_pose(pose, found, self._limits, _FAR_ITERATIONS)
+            is_far = error_m > _MAX_REACH_ERROR_M
+            seed = seed if is_far else found
+            rows.append(found)
+            reached.append(not is_far)
+        return np.array(rows), np.array(reached)
+
+    def _reach_rejection(self, reached: NDArray[np.bool_]) -> Rejection | None:
+        """Refuse a chunk of which the arm cannot reach too much (F27)."""
+        if not reached[0]:
+            return Rejection("reach", "the arm cannot reach the row that it should be at now")
+        # Runs of missed rows are the gaps between those that are reached.
+        ends = np.append(np.flatnonzero(reached), len(reached))
+        in_a_row = int(np.diff(ends).max()) - 1
+        if in_a_row > self._admission.max_unreachable_rows:
+            return Rejection("reach", f"the arm cannot reach {in_a_row} rows in a row")
+        return self._too_few(int(np.sum(reached)) - 1)
+
+    def _collision(self, path: HermitePath, progress_s: float) -> Rejection | None:
+        if self._path_check is None:
+            return None
+        instants_s = np.append(np.arange(progress_s, path.end_s, _CHECK_PERIOD_S), path.end_s)
+        reason = self._path_check(positions_at(path, instants_s))
+        return Rejection("collision", reason) if reason else None
+
+
+def positions_at(path: HermitePath, progress_s: Array) -> Array:
+    """Return the positions of a path at many instants at once [rad], shape (n, 7)."""
+    clipped_s = np.clip(progress_s, path.start_s, path.end_s)
+    piece = np.clip(np.searchsorted(path.progress_s, clipped_s, side="right"), 1, None) - 1
+    piece = np.minimum(piece, len(path.progress_s) - 2)
+    widths_s = np.diff(path.progress_s)[piece][:, None]
+    u = (clipped_s - path.progress_s[piece])[:, None] / widths_s
+    start, chord = path.positions[piece], path.positions[piece + 1] - path.positions[piece]
+    slope, end_slope = path.velocities[piece] * widths_s, path.velocities[piece + 1] * widths_s
+    square, cube = 3.0 * chord - 2.0 * slope - end_slope, slope + end_slope - 2.0 * chord
+    positions: Array = start + u * (slope + u * (square + u * cube))
+    return positions
 
 
 def follow_pose(
@@ -148,18 +238,17 @@ def follow_pose(
     """
     q = np.clip(seed, limits.lower, limits.upper)
     for _ in range(iterations):
-        geometry = arm_geometry(q)
+        pose, j = pose_and_jacobian(q)
         # Half the sum of the cross products of the axes: the rotation vector of small angles.
-        turn = transform_tcp_to_base[:3, :3] @ geometry.tcp_rotation.T
+        turn = transform_tcp_to_base[:3, :3] @ pose[:3, :3].T
         error = np.empty(6)
-        error[:3] = transform_tcp_to_base[:3, 3] - geometry.tcp_position
+        error[:3] = transform_tcp_to_base[:3, 3] - pose[:3, 3]
         error[3] = 0.5 * (turn[2, 1] - turn[1, 2])
         error[4] = 0.5 * (turn[0, 2] - turn[2, 0])
         error[5] = 0.5 * (turn[1, 0] - turn[0, 1])
-        j = geometry.tcp_jacobian
         pull = _POSTURE_GAIN * (HOME_JOINT_POSITIONS - q)
         # J+ (e - J p) + p: the pull acts in the null space only.
         step = j.T @ np.linalg.solve(j @ j.T + _DAMPING, error - j @ pull) + pull
         q = np.minimum(np.maximum(q + step, limits.lower), limits.upper)
-    missed = transform_tcp_to_base[:3, 3] - arm_points(q)[0]
+    missed = transform_tcp_to_base[:3, 3] - forward_kinematics(q)[:3, 3]
     return q, sqrt(float(missed @ missed))
