@@ -33,6 +33,8 @@ TYPED := mail_policy data_collection \
 # What makes the workspace stale. Python files are linked, so editing them needs no build.
 WORKSPACE := $(wildcard ros2_ws/src/*/package.xml ros2_ws/src/*/setup.py ros2_ws/src/*/setup.cfg \
              ros2_ws/src/*/CMakeLists.txt ros2_ws/src/*/msg/* ros2_ws/src/*/srv/* \
+             ros2_ws/src/*/action/* ros2_ws/src/mail_bringup/stand_ins/*/*.* \
+             ros2_ws/src/mail_bringup/stand_ins/*/*/* \
              launch/*.py launch/config/* launch/rviz/*)
 TEST_ENVIRONMENT := export OMP_NUM_THREADS=1 MUJOCO_GL=egl ROS_PYTHON_CHECK_FIELDS=1 \
                     ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST PATH="$(abspath $(BIN)):$$PATH";

@@ -4,9 +4,15 @@ Every device is a context manager: entering opens it, leaving brings it to rest 
 also when leaving because of an exception.
 """
 
+from dataclasses import dataclass
 from typing import Protocol, Self
 
 from mail_policy.core.types import ArmReading, CameraFrame, GripperReading, JointSetPoint
+
+# Manual of the Franka Hand: stroke 80 mm, 50 mm/s per finger, continuous force 70 N.
+HAND_WIDTH_M = 0.08
+HAND_SPEED_M_S = 0.1
+HAND_FORCE_N = 70.0
 
 
 class DeviceError(RuntimeError):
@@ -61,8 +67,65 @@ class Arm(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MoveGoal:
+    """Where the fingers shall go without expecting an object.
+
+    Attributes:
+        width_m: Distance between the fingers [m].
+        speed_m_s: At which it changes [m/s].
+    """
+
+    width_m: float
+    speed_m_s: float
+
+    def __post_init__(self) -> None:
+        """Refuse what no hand can do, and what is not a number."""
+        _require_hand_can(self.width_m, self.speed_m_s)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GraspGoal:
+    """What the fingers shall close onto.
+
+    Attributes:
+        width_m: Expected width of the object [m]; 0 for any object.
+        speed_m_s: At which the distance between the fingers changes [m/s].
+        force_n: With which they hold [N].
+        epsilon_inner_m: How much narrower the object may be [m].
+        epsilon_outer_m: How much wider it may be [m].
+    """
+
+    width_m: float
+    speed_m_s: float
+    force_n: float
+    epsilon_inner_m: float
+    epsilon_outer_m: float
+
+    def __post_init__(self) -> None:
+        """Refuse what no hand can do, and what is not a number."""
+        _require_hand_can(self.width_m, self.speed_m_s)
+        if not 0.0 < self.force_n <= HAND_FORCE_N:
+            raise ValueError(f"force must be in (0, {HAND_FORCE_N}] N, got {self.force_n}")
+        for name in ("epsilon_inner_m", "epsilon_outer_m"):
+            if not 0.0 <= getattr(self, name) <= HAND_WIDTH_M:
+                raise ValueError(
+                    f"{name} must be in [0, {HAND_WIDTH_M}] m, got {getattr(self, name)}"
+                )
+
+
+def _require_hand_can(width_m: float, speed_m_s: float) -> None:
+    if not 0.0 <= width_m <= HAND_WIDTH_M:
+        raise ValueError(f"width must be in [0, {HAND_WIDTH_M}] m, got {width_m}")
+    if not 0.0 < speed_m_s <= HAND_SPEED_M_S:
+        raise ValueError(f"speed must be in (0, {HAND_SPEED_M_S}] m/s, got {speed_m_s}")
+
+
 class Gripper(Protocol):
-    """A parallel gripper. Calls block; use them from the gripper's own thread."""
+    """A parallel gripper. Calls block; use them from the gripper's own threads.
+
+    Reading, commanding and stopping may use one thread each.
+    """
 
     def __enter__(self) -> Self: ...
 
@@ -72,14 +135,18 @@ class Gripper(Protocol):
         """Return the current width and grasp state."""
         ...
 
-    def move(self, width_m: float, speed_m_s: float) -> bool:
-        """Move the fingers to a width without expecting an object; True if it got there."""
+    def move(self, goal: MoveGoal) -> bool:
+        """Move the fingers without expecting an object; True if they got there."""
         ...
 
-    def grasp(self, force_n: float, speed_m_s: float) -> bool:
-        """Close onto whatever is there; True if the fingers stopped on an object."""
+    def grasp(self, goal: GraspGoal) -> bool:
+        """Close onto an object; True if the fingers stopped on one of the expected width."""
+        ...
+
+    def homing(self) -> bool:
+        """Close and open fully to learn the largest width; True if it is known now."""
         ...
 
     def stop(self) -> None:
-        """Stop the fingers where they are."""
+        """Stop the fingers where they are; whoever waits for a command is answered."""
         ...

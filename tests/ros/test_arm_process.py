@@ -12,9 +12,13 @@ from pathlib import Path
 
 import pytest
 import rclpy
+from action_msgs.msg import GoalStatus
+from control_msgs.action import GripperCommand
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from mail_msgs.msg import ArmState
+from mail_msgs.action import Homing, Move
+from mail_msgs.msg import ArmState, GripperState
+from rclpy.action import ActionClient
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -63,6 +67,8 @@ class Client:
         self._node = Node("operator", context=self._context)
         self.states: list[ArmState] = []
         self._node.create_subscription(ArmState, "arm/state", self.states.append, LATCHED)
+        self.hands: list[GripperState] = []
+        self._node.create_subscription(GripperState, "gripper/state", self.hands.append, LATCHED)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._spin, daemon=True)
@@ -97,6 +103,18 @@ class Client:
         self.wait_until(future.done, f"an answer of {name}")
         return future.result()
 
+    def send_goal(self, kind, name: str, goal):
+        client = ActionClient(self._node, kind, name)
+        assert client.wait_for_server(LIMIT_S), name
+        sent = client.send_goal_async(goal)
+        self.wait_until(sent.done, f"an answer of {name}")
+        return sent.result()
+
+    def end_of(self, handle) -> tuple[int, object]:
+        ended = handle.get_result_async()
+        self.wait_until(ended.done, "the result")
+        return ended.result().status, ended.result().result
+
     def wait_until_reachable(self) -> None:
         wait_until_reachable(self._node, "arm", LIMIT_S)
 
@@ -116,9 +134,12 @@ def operator(tmp_path: Path) -> Iterator[Client]:
         assert server.stdout is not None
         assert server.stdout.readline().strip() == "ready"
         config = str(ROOT / "launch" / "config" / "arm.yaml")
-        arguments = ["-p", f"robot_ip:={address}", "-p", f"config_file:={config}"]
+        arguments = ["-r", "__node:=arm", "-p", f"robot_ip:={address}"]
+        arguments += ["-p", f"config_file:={config}"]
         node = start(
-            ["-m", "mail_franka.arm_node", "--ros-args", *arguments], domain, tmp_path / "arm.log"
+            ["-m", "mail_franka.arm_process", "--ros-args", *arguments],
+            domain,
+            tmp_path / "arm.log",
         )
         stack.callback(end, node)
         client = Client(domain, node, tmp_path / "arm.log")
@@ -145,3 +166,35 @@ def test_a_node_is_configured_armed_homed_and_leaves_calmly_on_sigint(
     assert time.monotonic() - started_s < 3.0
     operator.wait_until(lambda: operator.states[-1].state == "shutdown", "the last state")
     assert not operator.states[-1].may_move
+
+
+def test_the_hand_obeys_an_operator_until_the_arm_needs_it(operator: Client) -> None:
+    operator.wait_until_reachable()
+    assert operator.change_state(Transition.TRANSITION_CONFIGURE)
+    assert operator.change_state(Transition.TRANSITION_ACTIVATE)
+    goal = GripperCommand.Goal()
+    goal.command.position = 0.01
+    status, result = operator.end_of(
+        operator.send_goal(GripperCommand, "gripper/gripper_action", goal)
+    )
+    assert status == GoalStatus.STATUS_SUCCEEDED, operator.said
+    assert result.reached_goal
+    assert result.position == pytest.approx(0.01, abs=0.001)
+    operator.wait_until(lambda: abs(operator.hands[-1].width - 0.02) < 0.002, "the width")
+    status, result = operator.end_of(operator.send_goal(Homing, "gripper/homing", Homing.Goal()))
+    assert status == GoalStatus.STATUS_SUCCEEDED, operator.said
+    slow = operator.send_goal(Move, "gripper/move", Move.Goal(width=0.0, speed=0.005))
+    operator.wait_until(lambda: operator.hands[-1].width < 0.078, "moving fingers")
+    assert operator.call(Trigger, "gripper/stop", Trigger.Request()).success
+    status, result = operator.end_of(slow)
+    assert status == GoalStatus.STATUS_ABORTED
+    assert result.error == "stopped on request"
+    slow = operator.send_goal(Move, "gripper/move", Move.Goal(width=0.0, speed=0.005))
+    operator.wait_until(lambda: operator.hands[-1].width < 0.076, "moving fingers")
+    assert operator.call(Trigger, "arm/arm", Trigger.Request()).success
+    assert operator.call(Trigger, "arm/home", Trigger.Request()).success
+    assert operator.end_of(slow)[1].error == "the arm took the hand for homing"
+    operator.wait_until(
+        lambda: operator.hands[-1].width > operator.hands[-1].max_width - 0.001, "an open hand"
+    )
+    assert operator.hands[-1].fault == ""

@@ -27,6 +27,7 @@ KINDS = {
     "ours": OUR_ROS_PACKAGES,
     "pickle": {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"},
 }
+ROS_FILES = ("*_node.py", "*_process.py", "*/conversions.py")
 CORE_MAY_IMPORT = {"numpy", "yaml", "mail_policy"}
 
 
@@ -92,8 +93,8 @@ def test_the_core_depends_on_no_other_part_of_the_library() -> None:
     assert sorted(found) == []
 
 
-def test_only_nodes_and_conversions_import_ros() -> None:
-    assert offenders(NODES, {"ros"}, allowed_in=("*_node.py", "*/conversions.py")) == []
+def test_only_nodes_processes_and_conversions_import_ros() -> None:
+    assert offenders(NODES, {"ros"}, allowed_in=ROS_FILES) == []
 
 
 def test_only_the_launch_adapter_and_launch_files_import_launch() -> None:
@@ -108,16 +109,41 @@ def test_only_the_simulated_world_imports_the_simulator() -> None:
     assert offenders(NODES, {"simulator"}, allowed_in=("*/mail_sim/world/*",)) == []
 
 
-def test_a_node_never_imports_a_node() -> None:
-    found = [
-        f"{file.relative_to(ROOT)} imports {module}"
-        for file in python_files(NODES)
-        if file.name.endswith("_node.py")
+def imports_of_nodes(root: Path = ROOT) -> list[str]:
+    """List imports of nodes by nodes, and by processes, which compose those of their package."""
+    found = {
+        f"{file.relative_to(root)} imports {module}"
+        for file in python_files(NODES, root)
+        if file.name.endswith(("_node.py", "_process.py"))
         for module in modules_imported_by(file.read_text())
-        if module.split(".")[0] in OUR_ROS_PACKAGES
-        and any(part.endswith("_node") for part in module.split("."))
-    ]
-    assert found == []
+        if (parts := module.split("."))[0] in OUR_ROS_PACKAGES
+        and any(part.endswith(("_node", "_process")) for part in parts)
+        and not (file.name.endswith("_process.py") and parts[0] == file.parent.name)
+    }
+    return sorted(found)
+
+
+def test_a_node_never_imports_a_node_and_a_process_only_those_of_its_package() -> None:
+    assert imports_of_nodes() == []
+
+
+@pytest.mark.parametrize(
+    ("file", "module", "is_allowed"),
+    [
+        ("arm_process.py", "mail_franka.arm_node", True),
+        ("arm_process.py", "mail_cameras.camera_node", False),
+        ("gripper_node.py", "mail_franka.arm_node", False),
+        ("arm_node.py", "mail_franka.arm_process", False),
+        ("arm_node.py", "mail_franka.session", True),
+    ],
+)
+def test_an_import_of_a_node_is_found(
+    tmp_path: Path, file: str, module: str, is_allowed: bool
+) -> None:
+    folder = tmp_path / NODES[0] / "mail_franka" / "mail_franka"
+    folder.mkdir(parents=True)
+    (folder / file).write_text(f"import {module}")
+    assert (imports_of_nodes(tmp_path) == []) is is_allowed
 
 
 def test_nothing_can_unpickle() -> None:

@@ -1,17 +1,15 @@
 """The control loop with an arm that obeys at once: pacing, effects, link loss, shutdown."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import pytest
 
-from mail_franka.arm_config import ArmConfig, FrankyConfig, GripperConfig, LoopConfig, is_loopback
+from mail_franka.arm_config import ArmConfig, FrankyConfig, LoopConfig, is_loopback
 from mail_franka.control_loop import ControlLoop, LoopTick
-from mail_franka.gripper_worker import Grip, GripperWorker, decide_grip
 from mail_franka.robot_clock import RobotClock
-from mail_franka.simulated_arm import SimulatedArm, SimulatedGripper
+from mail_franka.simulated_arm import SimulatedArm
 from mail_policy.core.devices import ArmError
 from mail_policy.core.motion.config import MotionConfig
 from mail_policy.core.motion.core import MotionCore
@@ -135,54 +133,6 @@ def test_the_simulated_arm_refuses_set_points_without_control() -> None:
             arm.follow(JointSetPoint(reading.joint_positions, reading.joint_velocities))
 
 
-@pytest.mark.parametrize(
-    ("width_m", "now", "expected"),
-    [
-        (0.08, None, Grip.OPEN),
-        (0.0, None, Grip.CLOSE),
-        (0.04, None, None),
-        (0.04, Grip.OPEN, Grip.OPEN),
-        (0.04, Grip.CLOSE, Grip.CLOSE),
-        (0.029, Grip.OPEN, Grip.CLOSE),
-        (0.051, Grip.CLOSE, Grip.OPEN),
-    ],
-)
-def test_widths_become_grips_with_hysteresis(
-    width_m: float, now: Grip | None, expected: Grip | None
-) -> None:
-    assert decide_grip(width_m, now, GripperConfig()) is expected
-
-
-def test_the_gripper_worker_carries_out_the_newest_wish_and_reads_along() -> None:
-    gripper = SimulatedGripper(time.monotonic, object_width_m=0.04)
-    config = GripperConfig(command_period_s=0.01, read_period_s=0.01)
-    worker = GripperWorker(gripper, config, time.monotonic)
-    worker.start()
-    try:
-        worker.want(0.0)
-        wait_until(lambda: bool(worker.view().reading and worker.view().reading.is_grasped), "held")
-        worker.want(0.08)
-        wait_until(lambda: gripper.commands == ["grasp", "move"], "opened")
-    finally:
-        worker.stop()
-    assert worker.view().fault == ""
-
-
-def test_gripper_commands_keep_their_distance() -> None:
-    gripper = SimulatedGripper(time.monotonic)
-    worker = GripperWorker(gripper, GripperConfig(command_period_s=0.2), time.monotonic)
-    worker.start()
-    try:
-        started_s = time.monotonic()
-        for _ in range(3):
-            count = len(gripper.commands)
-            worker.want(0.0 if count % 2 else 0.08)
-            wait_until(lambda n=count: len(gripper.commands) > n, "the command")  # type: ignore[misc]
-        assert time.monotonic() - started_s >= 0.4
-    finally:
-        worker.stop()
-
-
 def test_robot_time_is_translated_by_the_trusted_share_of_samples() -> None:
     late, early = RobotClock(0.0), RobotClock(1.0)
     for i in range(50):
@@ -233,39 +183,3 @@ def test_a_real_robot_needs_a_short_dead_man() -> None:
 def test_protections_cannot_be_switched_off(changes: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(changes)).split("_")[0]):
         FrankyConfig(**changes)
-
-
-class SlowGripper(SimulatedGripper):
-    """Moves until it is stopped, as a hand whose way is long."""
-
-    def __init__(self) -> None:
-        super().__init__(time.monotonic)
-        self.is_under_way = threading.Event()
-        self._stopped = threading.Event()
-
-    def move(self, width_m: float, speed_m_s: float) -> bool:
-        self.is_under_way.set()
-        return not self._stopped.wait(20.0)
-
-    def stop(self) -> None:
-        super().stop()
-        self._stopped.set()
-
-
-def test_a_gripper_under_way_is_stopped_so_that_no_thread_stays_in_its_library() -> None:
-    gripper = SlowGripper()
-    worker = GripperWorker(gripper, GripperConfig(), time.monotonic)
-    worker.start()
-    worker.want(0.08)
-    assert gripper.is_under_way.wait(5.0)
-    worker.stop()
-    assert gripper.commands == ["stop"]
-    assert not {t.name for t in threading.enumerate()} & {"gripper commands", "gripper stop"}
-
-
-def test_a_gripper_at_rest_is_left_alone() -> None:
-    gripper = SimulatedGripper(time.monotonic)
-    worker = GripperWorker(gripper, GripperConfig(), time.monotonic)
-    worker.start()
-    worker.stop()
-    assert gripper.commands == []

@@ -12,5 +12,5 @@ setup(
     ],
     install_requires=["setuptools"],
     zip_safe=True,
-    entry_points={"console_scripts": ["arm_node = mail_franka.arm_node:main"]},
+    entry_points={"console_scripts": ["arm_process = mail_franka.arm_process:main"]},
 )

@@ -75,7 +75,7 @@ def arm(arguments: Arguments) -> Process:
     return Process(
         name="arm",
         package="mail_franka",
-        executable="arm_node",
+        executable="arm_process",
         namespace=arguments["namespace"],
         parameters={
             **_clock(arguments),

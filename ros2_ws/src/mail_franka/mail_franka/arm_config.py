@@ -1,13 +1,22 @@
 """Settings of the arm node: one YAML file, and what a twin may relax."""
 
 import ipaddress
+import math
 from dataclasses import dataclass, field, replace
 
 from mail_policy.core.action_schema import GRIPPER_CLOSE_BELOW_M, GRIPPER_OPEN_ABOVE_M
+from mail_policy.core.devices import HAND_FORCE_N, HAND_SPEED_M_S, HAND_WIDTH_M
 from mail_policy.core.motion.config import MotionConfig
 
 # A real arm that gets no set-point must not go on for longer [s].
 LONGEST_DEAD_MAN_S = 0.2
+_GRIPPER_TIMES = (
+    "command_period_s",
+    "command_timeout_s",
+    "homing_timeout_s",
+    "read_period_s",
+    "reopen_s",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +31,7 @@ class FrankyConfig:
         dead_man_s: Without a set-point for this long the robot's thread stops the arm [s].
         acceleration_share: Share of the robot's acceleration limits while streaming.
         jerk_share: Share of its jerk limits while streaming.
+        load_kg: Mass that the robot is told to carry beside its hand [kg].
         collision_torque_nm: Joint torque at which the robot stops by reflex [Nm].
         collision_force_n: Cartesian force at which the robot stops by reflex [N].
     """
@@ -32,6 +42,7 @@ class FrankyConfig:
     dead_man_s: float = 0.1
     acceleration_share: float = 0.8
     jerk_share: float = 0.5
+    load_kg: float = 0.0
     collision_torque_nm: float = 35.0
     collision_force_n: float = 60.0
 
@@ -56,28 +67,51 @@ class GripperConfig:
     Attributes:
         close_below_m: A wanted width below this closes the hand [m].
         open_above_m: A wanted width above this opens it [m]; between the two nothing changes.
-        speed_m_s: Speed of the fingers [m/s].
-        force_n: Grasping force [N].
+        speed_m_s: Speed of the fingers when nobody says another [m/s].
+        force_n: Grasping force when nobody says another [N].
+        max_width_m: Largest width that anybody may ask for [m].
+        max_speed_m_s: Highest speed [m/s].
+        max_force_n: Highest force [N].
         command_period_s: Shortest time between two commands [s].
+        command_timeout_s: A command that takes longer is given up and stopped [s]; a slow move
+            gets twice the time that it needs.
+        homing_timeout_s: The same for homing [s].
         read_period_s: Time between two readings [s].
+        reopen_s: Time between two attempts to connect [s].
     """
 
     close_below_m: float = GRIPPER_CLOSE_BELOW_M
     open_above_m: float = GRIPPER_OPEN_ABOVE_M
     speed_m_s: float = 0.1
     force_n: float = 30.0
+    max_width_m: float = HAND_WIDTH_M
+    max_speed_m_s: float = HAND_SPEED_M_S
+    max_force_n: float = HAND_FORCE_N
     command_period_s: float = 0.5
+    command_timeout_s: float = 5.0
+    homing_timeout_s: float = 20.0
     read_period_s: float = 0.1
+    reopen_s: float = 2.0
 
     def __post_init__(self) -> None:
-        """Refuse thresholds without hysteresis and forces beyond the hand's."""
+        """Refuse thresholds without hysteresis and limits beyond the hand's."""
         if not 0.0 < self.close_below_m < self.open_above_m:
             raise ValueError(
                 f"close_below_m must lie in (0, open_above_m), got {self.close_below_m} and "
                 f"{self.open_above_m}"
             )
-        if not 0.0 < self.force_n <= 70.0:
-            raise ValueError(f"force_n must be in (0, 70] N, got {self.force_n}")
+        for name, limit in (
+            ("max_width_m", HAND_WIDTH_M),
+            ("max_speed_m_s", HAND_SPEED_M_S),
+            ("max_force_n", HAND_FORCE_N),
+            ("speed_m_s", self.max_speed_m_s),
+            ("force_n", self.max_force_n),
+        ):
+            if not 0.0 < getattr(self, name) <= limit:
+                raise ValueError(f"{name} must be in (0, {limit}], got {getattr(self, name)}")
+        for name in _GRIPPER_TIMES:
+            if not 0.0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be greater than 0 s, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +134,8 @@ class TwinConfig:
     """What is relaxed on a twin, whose world may run slower than the wall clock.
 
     A twin estimates external torques from its contacts, and a busy machine loses control
-    commands without any harm to the simulated arm.
+    commands without any harm to the simulated arm. The heartbeat of the emergency stop need not
+    be there; once heard, its silence counts here too.
 
     Attributes:
         dead_man_s: Replaces `franky.dead_man_s` [s].
@@ -110,6 +145,11 @@ class TwinConfig:
         lease_ttl_s: Replaces `motion.watchdogs.lease_ttl_s` [s].
         min_success_rate: Replaces `motion.watchdogs.min_success_rate`.
         max_rejected_share: Replaces `motion.admission.max_rejected_share`.
+        max_clock_offset_s: Replaces `motion.admission.max_clock_offset_s` [s].
+        late_s: Replaces `motion.watchdogs.late_s` [s].
+        estop_s: Replaces `motion.watchdogs.estop_s` [s].
+        lost_s: Replaces `motion.teleop.lost_s` [s].
+        gripper_timeout_s: Replaces `gripper.command_timeout_s` and `gripper.homing_timeout_s` [s].
         hand_torque_nm: Replaces `motion.watchdogs.hand_torque_nm` [Nm].
     """
 
@@ -121,6 +161,11 @@ class TwinConfig:
     min_success_rate: float = 0.0
     max_rejected_share: float = 1.0
     hand_torque_nm: float = 1000.0
+    max_clock_offset_s: float = 0.5
+    late_s: float = 1.0
+    estop_s: float = 2.0
+    lost_s: float = 0.5
+    gripper_timeout_s: float = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,13 +203,18 @@ class ArmConfig:
             motion.admission,
             max_age_s=twin.max_age_s,
             max_rejected_share=twin.max_rejected_share,
+            max_clock_offset_s=twin.max_clock_offset_s,
         )
         watchdogs = replace(
             motion.watchdogs,
             lease_ttl_s=twin.lease_ttl_s,
             min_success_rate=twin.min_success_rate,
             hand_torque_nm=twin.hand_torque_nm,
+            late_s=twin.late_s,
+            estop_s=twin.estop_s,
+            estop_required=False,
         )
+        teleop = replace(motion.teleop, lost_s=twin.lost_s, max_age_s=twin.lost_s)
         return replace(
             self,
             franky=replace(
@@ -172,8 +222,13 @@ class ArmConfig:
                 dead_man_s=twin.dead_man_s,
                 max_follow_error_rad=twin.max_follow_error_rad,
             ),
+            gripper=replace(
+                self.gripper,
+                command_timeout_s=twin.gripper_timeout_s,
+                homing_timeout_s=twin.gripper_timeout_s,
+            ),
             loop=replace(self.loop, stall_s=twin.stall_s),
-            motion=replace(motion, admission=admission, watchdogs=watchdogs),
+            motion=replace(motion, admission=admission, watchdogs=watchdogs, teleop=teleop),
         )
 
 

@@ -1,43 +1,44 @@
 """ROS 2 shell around the control loop: chunks and requests in, states out."""
 
-import signal
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import rclpy
 from mail_msgs.msg import ActionChunk as ActionChunkMsg
 from mail_msgs.msg import Admission as AdmissionMsg
 from mail_msgs.msg import ArmState as ArmStateMsg
-from mail_msgs.msg import GripperState as GripperStateMsg
 from mail_msgs.msg import PolicyStatus as PolicyStatusMsg
+from mail_msgs.msg import TeleopCommand as TeleopCommandMsg
 from mail_msgs.srv import StartPolicy
 from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.experimental import EventsExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import JointState as JointStateMsg
+from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
 from mail_franka.control_loop import LoopTick
 from mail_franka.conversions import (
     chunk_from_msg,
     decision_to_msg,
-    gripper_to_msg,
+    decoded,
     joints_to_msg,
     seconds_to_stamp,
+    stamp_to_seconds,
     state_to_msg,
+    teleop_from_msg,
 )
 from mail_franka.devices import DeviceFactory, franky_devices
-from mail_franka.gripper_worker import GripperView
+from mail_franka.flood_gate import FloodGate
+from mail_franka.gripper_values import GripperView
+from mail_franka.gripper_worker import GripperWorker
 from mail_franka.session import ArmSession
 from mail_franka.state_pacer import StatePacer
 from mail_policy.core.config import ConfigError
 from mail_policy.core.devices import DeviceError
-from mail_policy.core.interruption import heed_stop_signals
 from mail_policy.core.motion.values import CommandName
 
 _LATCHED = QoSProfile(
@@ -52,14 +53,18 @@ _PARAMETERS = (
     ("robot_ip", "", "address of the robot; a loopback address means a twin"),
     ("robot_type", "fr3", "fer (Panda) or fr3"),
     ("config_file", "", "YAML of an ArmConfig, for example launch/config/arm.yaml"),
+    ("black_box_folder", "", "where the last seconds before a stop are written; empty: nowhere"),
 )
+_MOST_MESSAGES_HZ = 200.0
+_COUNT_PERIOD_S = 0.5
 
 
 class ArmNode(LifecycleNode):
     """Moves the arm under a lease that the operator grants, and tells what it does.
 
-    Topics in: `policy/action_chunk`, `policy/status`. Topics out: `joint_states`, `arm/state`,
-    `arm/admission`, `gripper/state`. Services: `arm/arm`, `arm/home`, `arm/start_policy`, ...
+    Topics in: `policy/action_chunk`, `policy/status`, `teleop/command` and `estop/heartbeat`, which
+    says true while nobody pressed the emergency stop. Topics out: `joint_states`, `arm/state`,
+    `arm/admission`. Services: `arm/arm`, `arm/home`, `arm/start_policy`, ...
 
     Args:
         make_devices: Makes arm and gripper; tests give simulated ones.
@@ -77,7 +82,10 @@ class ArmNode(LifecycleNode):
         for name, default, description in _PARAMETERS:
             descriptor = ParameterDescriptor(description=description, read_only=True)
             self.declare_parameter(name, default, descriptor)
-        self._session = ArmSession(make_devices, self._now_s, self._publish)
+        folder = self.get_parameter("black_box_folder").value
+        self._session = ArmSession(
+            make_devices, self._now_s, self._publish, Path(folder) if folder else None
+        )
         self._pacer = StatePacer()
         self._answering: list[Any] = []
         self._inputs: list[Any] = []
@@ -100,7 +108,6 @@ class ArmNode(LifecycleNode):
         self._joints_publisher = publish(JointStateMsg, "joint_states", _EVENTS)
         self._state_publisher = publish(ArmStateMsg, "arm/state", _LATCHED)
         self._admission_publisher = publish(AdmissionMsg, "arm/admission", _EVENTS)
-        self._gripper_publisher = publish(GripperStateMsg, "gripper/state", _LATCHED)
         self._answering = [
             self.create_service(Trigger, f"arm/{name}", partial(self._on_request, name))
             for name in _REQUESTS
@@ -114,18 +121,28 @@ class ArmNode(LifecycleNode):
         """Start the control loop. Nothing moves before `arm/arm` and another request."""
         result = super().on_activate(state)
         self._inputs = [
-            self.create_subscription(kind, topic, heard, _COMMAND)
-            for kind, topic, heard in (
-                (ActionChunkMsg, "policy/action_chunk", self._on_chunk),
-                (PolicyStatusMsg, "policy/status", self._on_heartbeat),
+            self.create_subscription(
+                kind,
+                topic,
+                partial(self._on_message, kind, FloodGate(_MOST_MESSAGES_HZ), take),
+                _COMMAND,
+                raw=True,
+            )
+            for kind, topic, take in (
+                (ActionChunkMsg, "policy/action_chunk", self._take_chunk),
+                (PolicyStatusMsg, "policy/status", self._take_heartbeat),
+                (TeleopCommandMsg, "teleop/command", self._take_teleop),
+                (Bool, "estop/heartbeat", self._take_estop_beat),
             )
         ]
+        self._counting = self.create_timer(_COUNT_PERIOD_S, self._count_publishers)
         self._session.start()
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Bring the arm to rest and give control back."""
         self._session.rest()
+        self.destroy_timer(self._counting)
         while self._inputs:
             self.destroy_subscription(self._inputs.pop())
         return super().on_deactivate(state)
@@ -139,7 +156,6 @@ class ArmNode(LifecycleNode):
             self._joints_publisher,
             self._state_publisher,
             self._admission_publisher,
-            self._gripper_publisher,
         ):
             self.destroy_lifecycle_publisher(publisher)
         return TransitionCallbackReturn.SUCCESS
@@ -152,6 +168,10 @@ class ArmNode(LifecycleNode):
     def close(self) -> None:
         """Come to rest and disconnect."""
         self._session.close()
+
+    def gripper(self) -> GripperWorker | None:
+        """Return who commands the hand; None while the node is not active."""
+        return self._session.gripper
 
     def _now_s(self) -> float:
         return float(self.get_clock().now().nanoseconds * 1e-9)
@@ -171,14 +191,35 @@ class ArmNode(LifecycleNode):
         reply.lease_epoch = done.lease_epoch
         return reply
 
-    def _on_chunk(self, msg: ActionChunkMsg) -> None:
+    def _on_message(
+        self, kind: Any, gate: FloodGate, take: Callable[[Any], None], raw: bytes
+    ) -> None:
+        """Decode and hand over a message; a bad one is named and dropped."""
+        if not gate.passes(time.monotonic()):
+            self._warn(f"{kind.__name__}: more than {_MOST_MESSAGES_HZ:.0f} per second; dropped")
+            return
         try:
-            self._session.offer_chunk(chunk_from_msg(msg))
+            take(decoded(raw, kind))
         except ValueError as error:
-            self.get_logger().error(f"dropped a malformed chunk: {error}")
+            self._warn(f"dropped a {kind.__name__}: {error}")
 
-    def _on_heartbeat(self, msg: PolicyStatusMsg) -> None:
-        self._session.note_heartbeat()
+    def _take_chunk(self, msg: ActionChunkMsg) -> None:
+        self._session.offer_chunk(chunk_from_msg(msg))
+
+    def _take_heartbeat(self, msg: PolicyStatusMsg) -> None:
+        self._session.note_heartbeat(msg.lease_epoch, stamp_to_seconds(msg.header.stamp))
+
+    def _take_teleop(self, msg: TeleopCommandMsg) -> None:
+        self._session.offer_teleop(teleop_from_msg(msg))
+
+    def _take_estop_beat(self, msg: Bool) -> None:
+        self._session.note_estop_beat(msg.data)
+
+    def _count_publishers(self) -> None:
+        self._session.note_chunk_publishers(self.count_publishers("policy/action_chunk"))
+
+    def _warn(self, message: str) -> None:
+        self.get_logger().warning(message, throttle_duration_sec=1.0)
 
     def _publish(self, tick: LoopTick, gripper: GripperView) -> None:
         """Tell what happened in a tick; called from the control thread."""
@@ -193,25 +234,3 @@ class ArmNode(LifecycleNode):
             self._admission_publisher.publish(decision_to_msg(tick.outputs.decision, stamp))
         if self._pacer.is_due(tick.outputs, time.monotonic()):
             self._state_publisher.publish(state_to_msg(tick, robot_type))
-            if gripper.reading is not None:
-                self._gripper_publisher.publish(gripper_to_msg(gripper, gripper.reading))
-
-
-def main() -> None:
-    """Run the node until it is interrupted; then brake, release, leave."""
-    requested = heed_stop_signals(signal.SIGINT, signal.SIGTERM)
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    node = ArmNode()
-    executor = EventsExecutor()
-    executor.add_node(node)
-    try:
-        # EventsExecutor.spin() does not return on shutdown; short turns do.
-        while rclpy.ok() and not requested.is_set():
-            executor.spin_once(timeout_sec=0.05)
-    finally:
-        node.close()
-        rclpy.try_shutdown()
-
-
-if __name__ == "__main__":
-    main()

@@ -4,10 +4,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 from mail_franka.arm_config import LoopConfig
+from mail_franka.reconnection import Reconnection
 from mail_franka.robot_clock import RobotClock
 from mail_policy.core.devices import Arm, ArmError
 from mail_policy.core.motion.core import MotionCore
@@ -18,7 +20,7 @@ from mail_policy.core.motion.values import (
     MotionOutputs,
     Reply,
 )
-from mail_policy.core.types import ActionChunk, ArmReading
+from mail_policy.core.types import ActionChunk, ArmReading, TeleopCommand
 
 _LOGGER = logging.getLogger(__name__)
 _IDLE_S = 0.02
@@ -41,32 +43,44 @@ class LoopTick:
     outputs: MotionOutputs
 
 
+@dataclass(slots=True)
+class _Letters:
+    """What other threads left for the next tick; the newest of a kind replaces the others."""
+
+    commands: list[Command] = field(default_factory=list)
+    chunk: ActionChunk | None = None
+    heartbeat_epoch: int | None = None
+    teleop: TeleopCommand | None = None
+    estop_beat: bool | None = None
+
+
 class _Inbox:
-    """What other threads left for the next tick."""
+    """Takes letters from other threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._commands: list[Command] = []
-        self._chunk: ActionChunk | None = None
-        self._heartbeat = False
+        self._letters = _Letters()
+        self.chunk_publishers = 1
+        self.clock_offset_s: float | None = None
 
-    def put_command(self, command: Command) -> None:
+    def add_command(self, command: Command) -> None:
         with self._lock:
-            self._commands.append(command)
+            self._letters.commands.append(command)
 
-    def put_chunk(self, chunk: ActionChunk) -> None:
+    def put(self, **letters: Any) -> None:
         with self._lock:
-            self._chunk = chunk
+            for kind, letter in letters.items():
+                setattr(self._letters, kind, letter)
 
-    def put_heartbeat(self) -> None:
+    def put_estop_beat(self, free: bool) -> None:
         with self._lock:
-            self._heartbeat = True
+            # A press must not be lost behind a later beat of the same tick.
+            self._letters.estop_beat = free and self._letters.estop_beat is not False
 
-    def take(self) -> tuple[tuple[Command, ...], ActionChunk | None, bool]:
+    def take(self) -> _Letters:
         with self._lock:
-            taken = tuple(self._commands), self._chunk, self._heartbeat
-            self._commands, self._chunk, self._heartbeat = [], None, False
-        return taken
+            letters, self._letters = self._letters, _Letters()
+        return letters
 
 
 class ControlLoop:
@@ -109,7 +123,7 @@ class ControlLoop:
         self._fault = ""
         self._recovered: bool | None = None
         self._last_robot_time_s = float("-inf")
-        self._connect_again_at_s: float | None = None
+        self._reconnection: Reconnection | None = None
         self._outputs: MotionOutputs | None = None
 
     def start(self) -> None:
@@ -119,7 +133,7 @@ class ControlLoop:
     def stop(self) -> None:
         """Brake, give control back, end the thread."""
         if self._thread.is_alive():
-            self._inbox.put_command(Command(CommandName.SHUTDOWN))
+            self._inbox.add_command(Command(CommandName.SHUTDOWN))
             deadline_s = time.monotonic() + _BRAKE_S
             while self._controlling and time.monotonic() < deadline_s:
                 time.sleep(0.005)
@@ -131,7 +145,7 @@ class ControlLoop:
         command = Command(name, next(self._numbers), task, max_duration_s)
         answered: tuple[threading.Event, list[Reply]] = (threading.Event(), [])
         self._waiting[command.number] = answered
-        self._inbox.put_command(command)
+        self._inbox.add_command(command)
         answered[0].wait(self._config.reply_s)
         del self._waiting[command.number]
         if answered[1]:
@@ -140,11 +154,24 @@ class ControlLoop:
 
     def offer_chunk(self, chunk: ActionChunk) -> None:
         """Hand over a chunk; only the newest one of a tick is considered."""
-        self._inbox.put_chunk(chunk)
+        self._inbox.put(chunk=chunk)
 
-    def note_heartbeat(self) -> None:
-        """Say that the policy was heard."""
-        self._inbox.put_heartbeat()
+    def offer_teleop(self, command: TeleopCommand) -> None:
+        """Hand over what a person wants; only the newest command of a tick is considered."""
+        self._inbox.put(teleop=command)
+
+    def note_heartbeat(self, lease_epoch: int, clock_offset_s: float) -> None:
+        """Say that a policy was heard, for which lease, and how far its clock is ahead [s]."""
+        self._inbox.clock_offset_s = clock_offset_s
+        self._inbox.put(heartbeat_epoch=lease_epoch)
+
+    def note_estop_beat(self, free: bool) -> None:
+        """Say that the emergency stop was heard, and whether it is not pressed."""
+        self._inbox.put_estop_beat(free)
+
+    def note_chunk_publishers(self, count: int) -> None:
+        """Say how many programs offer action chunks."""
+        self._inbox.chunk_publishers = count
 
     def _run(self) -> None:
         try:
@@ -158,15 +185,19 @@ class ControlLoop:
     def _step(self) -> None:
         reading = self._next_reading()
         now_s = self._observation_time(reading)
-        commands, chunk, heartbeat = self._inbox.take()
+        letters = self._inbox.take()
         fault, recovered = self._fault, self._recovered
         self._fault, self._recovered = "", None
         inputs = MotionInputs(
             reading=reading,
             arm_fault=fault,
-            commands=commands,
-            chunk=chunk,
-            heartbeat=heartbeat,
+            commands=tuple(letters.commands),
+            chunk=letters.chunk,
+            heartbeat_epoch=letters.heartbeat_epoch,
+            clock_offset_s=self._inbox.clock_offset_s,
+            chunk_publishers=self._inbox.chunk_publishers,
+            teleop=letters.teleop,
+            estop_beat=letters.estop_beat,
             recovered=recovered,
         )
         outputs = self._core.step(inputs, now_s)
@@ -178,7 +209,7 @@ class ControlLoop:
 
     def _next_reading(self) -> ArmReading | None:
         """Wait until the robot's clock has moved on by a tick. None if the link is lost."""
-        if self._connect_again_at_s is not None and not self._reconnect():
+        if self._reconnection is not None and not self._is_connected_again():
             self._stopping.wait(_IDLE_S)
             return None
         deadline_s = time.monotonic() + self._config.stall_s
@@ -205,19 +236,12 @@ class ControlLoop:
     def _lose_link(self, cause: str) -> None:
         self._fault = cause
         self._controlling = False
-        self._connect_again_at_s = time.monotonic() + self._config.reconnect_s
+        self._reconnection = Reconnection(self._arm, self._config.reconnect_s)
 
-    def _reconnect(self) -> bool:
-        """Build a new connection now and then; True once there is one."""
-        if time.monotonic() < (self._connect_again_at_s or 0.0):
+    def _is_connected_again(self) -> bool:
+        if self._reconnection is None or not self._reconnection.is_done:
             return False
-        try:
-            self._arm.__exit__(None, None, None)
-            self._arm.__enter__()
-        except ArmError as error:
-            self._lose_link(str(error))
-            return False
-        self._connect_again_at_s = None
+        self._reconnection = None
         self._last_robot_time_s = float("-inf")
         return True
 
@@ -253,6 +277,9 @@ class ControlLoop:
             answered[0].set()
 
     def _release(self) -> None:
+        if self._reconnection is not None:
+            self._reconnection.stop()
+            return
         try:
             self._arm.release_control()
         except ArmError as error:

@@ -1,24 +1,42 @@
 """Translates between ROS messages and the arm's values. Nothing else may build messages."""
 
+import math
 from functools import cache
+from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from control_msgs.action import GripperCommand as GripperCommandAction
 from geometry_msgs.msg import Point, Pose, Quaternion
+from mail_msgs.action import Grasp as GraspAction
+from mail_msgs.action import Homing as HomingAction
+from mail_msgs.action import Move as MoveAction
 from mail_msgs.msg import ActionChunk as ActionChunkMsg
 from mail_msgs.msg import Admission as AdmissionMsg
 from mail_msgs.msg import ArmState as ArmStateMsg
 from mail_msgs.msg import GripperState as GripperStateMsg
+from mail_msgs.msg import TeleopCommand as TeleopCommandMsg
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState as JointStateMsg
 
 from mail_franka.control_loop import LoopTick
-from mail_franka.gripper_worker import GripperView
+from mail_franka.gripper_values import (
+    REACHED_M,
+    ApproachGoal,
+    GripperResult,
+    GripperView,
+    HandGoal,
+    HomingGoal,
+)
+from mail_policy.core.devices import GraspGoal, MoveGoal
 from mail_policy.core.frames import Array, quaternion_from_rotation
 from mail_policy.core.kinematics import forward_kinematics
 from mail_policy.core.motion.values import Decision
 from mail_policy.core.robot_limits import RobotType
-from mail_policy.core.types import NUM_JOINTS, ActionChunk, GripperReading
+from mail_policy.core.types import NUM_JOINTS, ActionChunk, GripperReading, TeleopCommand
 
+# A chunk of 1024 numbers and its texts needs about 9 kB.
+_LARGEST_MESSAGE = 16 * 1024
 _PREFIXES = {RobotType.FER: "panda", RobotType.FR3: "fr3"}
 
 
@@ -57,6 +75,37 @@ def chunk_from_msg(msg: ActionChunkMsg) -> ActionChunk:
         sequence=msg.sequence,
         task=msg.task,
         inference_s=msg.inference_duration,
+    )
+
+
+def decoded(raw: bytes, kind: Any) -> Any:
+    """Decode a serialised message. Raises ValueError if it is malformed or far too large.
+
+    rclpy would decode before it calls back, and a malformed message would end the executor.
+    """
+    if len(raw) > _LARGEST_MESSAGE:
+        raise ValueError(f"{kind.__name__} of {len(raw)} bytes, limit is {_LARGEST_MESSAGE}")
+    try:
+        return deserialize_message(raw, kind)
+    except (RuntimeError, ValueError, MemoryError, AssertionError, SystemError) as error:
+        raise ValueError(f"malformed {kind.__name__} of {len(raw)} bytes") from error
+
+
+def teleop_from_msg(msg: TeleopCommandMsg) -> TeleopCommand:
+    """Convert a person's command. Raises ValueError for an unknown kind."""
+    if msg.kind not in (TeleopCommandMsg.TWIST, TeleopCommandMsg.JOINTS):
+        raise ValueError(f"kind must be TWIST or JOINTS, got {msg.kind}")
+    linear, angular = msg.twist.linear, msg.twist.angular
+    twist = np.array([linear.x, linear.y, linear.z, angular.x, angular.y, angular.z])
+    is_twist = msg.kind == TeleopCommandMsg.TWIST
+    return TeleopCommand(
+        source=msg.source,
+        sequence=msg.sequence,
+        sent_at_s=stamp_to_seconds(msg.header.stamp),
+        dead_man=msg.dead_man,
+        twist=twist if is_twist else None,
+        joint_positions=None if is_twist else np.asarray(msg.joint_positions, np.float64),
+        gripper_width_m=None if np.isnan(msg.gripper_width) else msg.gripper_width,
     )
 
 
@@ -127,6 +176,7 @@ def decision_to_msg(decision: Decision, stamp: Time) -> AdmissionMsg:
         observation_age=decision.observation_age_s,
         camera_to_command=decision.camera_to_command_s,
         skipped_steps=decision.skipped_steps,
+        disagreement=decision.disagreement_rad,
         join_jump=decision.join_jump_rad,
     )
     msg.header.stamp = stamp
@@ -140,8 +190,55 @@ def gripper_to_msg(view: GripperView, reading: GripperReading) -> GripperStateMs
         max_width=reading.max_width_m,
         target_width=view.target_width_m,
         is_grasped=reading.is_grasped,
+        grasp_lost=view.grasp_lost,
         is_moving=view.is_moving,
         fault=view.fault[:256],
     )
     msg.header.stamp = seconds_to_stamp(reading.read_at_s)
     return msg
+
+
+def hand_goal_from_msg(goal: object) -> HandGoal:
+    """Convert the goal of an action. Raises ValueError if no hand can do that.
+
+    The position of a GripperCommand is that of one finger, as in franka_ros2 and MoveIt: half of
+    the width.
+    """
+    match goal:
+        case MoveAction.Goal():
+            return MoveGoal(width_m=goal.width, speed_m_s=goal.speed)
+        case GraspAction.Goal():
+            return GraspGoal(
+                width_m=goal.width,
+                speed_m_s=goal.speed,
+                force_n=goal.force,
+                epsilon_inner_m=goal.epsilon.inner,
+                epsilon_outer_m=goal.epsilon.outer,
+            )
+        case GripperCommandAction.Goal():
+            command = goal.command
+            return ApproachGoal(width_m=2.0 * command.position, force_n=command.max_effort)
+        case HomingAction.Goal():
+            return HomingGoal()
+    raise ValueError(f"not a goal of the gripper: {goal}")
+
+
+def hand_feedback_to_msg(action: Any, width_m: float) -> Any:
+    """Convert the current width [m] to the feedback of an action."""
+    if action is GripperCommandAction:
+        return action.Feedback(position=0.5 * width_m)
+    return action.Feedback(current_width=width_m)
+
+
+def hand_result_to_msg(action: Any, goal: HandGoal, result: GripperResult) -> Any:
+    """Convert how a command ended to the result of an action."""
+    if not isinstance(goal, ApproachGoal):
+        return action.Result(success=result.success, error=result.message)
+    if result.reading is None:
+        return action.Result(position=math.nan)
+    has_reached = abs(result.reading.width_m - goal.width_m) <= REACHED_M
+    return action.Result(
+        position=0.5 * result.reading.width_m,
+        stalled=result.reading.is_grasped and not has_reached,
+        reached_goal=has_reached,
+    )

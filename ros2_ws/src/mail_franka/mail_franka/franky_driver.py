@@ -16,6 +16,7 @@ from mail_franka.arm_config import FrankyConfig, is_loopback
 from mail_franka.franky_limits import limit_table
 from mail_policy.core.devices import ArmError
 from mail_policy.core.frames import Array
+from mail_policy.core.kinematics import transform_tcp_to_flange
 from mail_policy.core.robot_limits import RobotType
 from mail_policy.core.types import NUM_JOINTS, ArmReading, JointSetPoint
 
@@ -38,6 +39,9 @@ _START_S = 1.0
 _RELEASE_S = 2.0
 # A recovered robot may still show its old state for this long [s].
 _STALE_STATE_S = 0.05
+_LOAD_TOLERANCE_KG = 0.05
+# Of each number of the transform: a millimetre, and as much in radians.
+_TOOL_TOLERANCE = 1e-3
 
 WHEELS = (
     "this franky wheel does not speak the robot's protocol; install the one of its server "
@@ -187,6 +191,22 @@ class FrankyArm:
         robot.set_collision_behavior(
             self._config.collision_torque_nm, self._config.collision_force_n
         )
+        self._check_tool(robot.state)
+
+    def _check_tool(self, state: Any) -> None:
+        """Refuse a tool or a load other than the configured one: torques would be wrong."""
+        config = self._config
+        if abs(state.m_load - config.load_kg) > _LOAD_TOLERANCE_KG:
+            raise ArmError(
+                f"the robot is set to a load of {state.m_load:.3f} kg, franky.load_kg says "
+                f"{config.load_kg:.3f} kg; correct the end effector in Desk or the file"
+            )
+        tool = np.asarray(state.F_T_EE.matrix, dtype=np.float64)
+        if not np.allclose(tool, transform_tcp_to_flange(), atol=_TOOL_TOLERANCE):
+            raise ArmError(
+                f"the robot's end effector is at {np.round(tool[:3, 3], 4).tolist()} m from the "
+                "flange or turned; expected is the Franka Hand, choose it in Desk"
+            )
 
     def _issue(self, velocities: Array) -> None:
         config = self._config

@@ -6,19 +6,18 @@ from typing import Any, Self
 import franky
 
 from mail_franka.franky_driver import connect, explain
-from mail_policy.core.devices import ArmError, DeviceError
+from mail_policy.core.devices import ArmError, DeviceError, GraspGoal, MoveGoal
 from mail_policy.core.types import GripperReading
 
 _FAULTS = (franky.Exception, RuntimeError)
 # A hand that closed on nothing says that it grasped; the width tells the truth [m].
 _NOTHING_M = 0.005
-_EPSILON_M = 0.08
 
 
 class FrankyGripper:
     """The hand.
 
-    Reading and commanding may use one thread each.
+    Reading, commanding and stopping may use one thread each.
 
     Args:
         address: IP address or name of the robot.
@@ -61,16 +60,26 @@ class FrankyGripper:
             is_grasped=bool(state.is_grasped),
         )
 
-    def move(self, width_m: float, speed_m_s: float) -> bool:
-        """Move the fingers to a width without expecting an object; True if they got there."""
-        return self._command(lambda gripper: gripper.move(width_m, speed_m_s))
+    def move(self, goal: MoveGoal) -> bool:
+        """Move the fingers without expecting an object; True if they got there."""
+        return self._command(lambda gripper: gripper.move(goal.width_m, goal.speed_m_s))
 
-    def grasp(self, force_n: float, speed_m_s: float) -> bool:
-        """Close onto whatever is there; True if the fingers stopped on an object."""
+    def grasp(self, goal: GraspGoal) -> bool:
+        """Close onto an object; True if the fingers stopped on one of the expected width."""
         done = self._command(
-            lambda gripper: gripper.grasp(0.0, speed_m_s, force_n, epsilon_outer=_EPSILON_M)
+            lambda gripper: gripper.grasp(
+                goal.width_m,
+                goal.speed_m_s,
+                goal.force_n,
+                epsilon_inner=goal.epsilon_inner_m,
+                epsilon_outer=goal.epsilon_outer_m,
+            )
         )
-        return done and self.read().width_m > _NOTHING_M
+        return done and (goal.width_m > 0.0 or self.read().width_m > _NOTHING_M)
+
+    def homing(self) -> bool:
+        """Close and open fully to learn the largest width; True if it is known now."""
+        return self._command(lambda gripper: gripper.homing())
 
     def stop(self) -> None:
         """Stop the fingers where they are."""

@@ -7,15 +7,19 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from mail_franka.arm_config import ArmConfig, is_loopback
+from mail_franka.black_box import BlackBox
+from mail_franka.clock_probe import ClockProbe
 from mail_franka.control_loop import ControlLoop, LoopTick
 from mail_franka.devices import DeviceFactory
-from mail_franka.gripper_worker import GripperView, GripperWorker
+from mail_franka.gripper_values import GripperView
+from mail_franka.gripper_worker import GripperWorker
+from mail_franka.robot_claim import RobotClaim
 from mail_franka.robot_clock import RobotClock
 from mail_policy.core.config import load_config
 from mail_policy.core.motion.core import MotionCore
 from mail_policy.core.motion.values import CommandName, Reply
 from mail_policy.core.robot_limits import RobotType
-from mail_policy.core.types import ActionChunk
+from mail_policy.core.types import ActionChunk, TeleopCommand
 
 # Which samples of the clock offset to trust, see RobotClock.
 _TRUST_ON_ROBOT, _TRUST_ON_TWIN = 0.1, 0.9
@@ -28,6 +32,7 @@ class ArmSession:
         make_devices: Makes arm and gripper.
         observation_now_s: The clock that stamps observations [s].
         on_tick: Called after each control tick from the control thread; must not wait.
+        black_box_folder: Where the last seconds before a stop are written; None for nowhere.
     """
 
     def __init__(
@@ -35,10 +40,12 @@ class ArmSession:
         make_devices: DeviceFactory,
         observation_now_s: Callable[[], float],
         on_tick: Callable[[LoopTick, GripperView], None],
+        black_box_folder: Path | None = None,
     ) -> None:
         self._make_devices = make_devices
         self._observation_now_s = observation_now_s
         self._on_tick = on_tick
+        self._black_box_folder = black_box_folder
         self._devices = ExitStack()
         self._loop: ControlLoop | None = None
         self._worker: GripperWorker | None = None
@@ -60,6 +67,7 @@ class ArmSession:
             address, self.robot_type, self._config, self._observation_now_s
         )
         try:
+            self._devices.enter_context(RobotClaim(address))
             self._arm = self._devices.enter_context(arm)
             self._gripper = self._devices.enter_context(gripper)
         except RuntimeError:
@@ -70,6 +78,8 @@ class ArmSession:
         """Start the control loop. Nothing moves before the operator asks for it."""
         self._worker = GripperWorker(self._gripper, self._config.gripper, time.monotonic)
         self._worker.start()
+        self._black_box = BlackBox(self._black_box_folder, self._config.motion.tick_s)
+        self._policy_clock = ClockProbe()
         # Random, so that chunks of an earlier run never fit.
         epoch = random.SystemRandom().getrandbits(32)
         self._loop = ControlLoop(
@@ -88,6 +98,7 @@ class ArmSession:
         loop, self._loop = self._loop, None
         if loop is not None:
             loop.stop()
+            self._black_box.close()
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.stop()
@@ -96,6 +107,11 @@ class ArmSession:
         """Come to rest and disconnect."""
         self.rest()
         self._devices.close()
+
+    @property
+    def gripper(self) -> GripperWorker | None:
+        """Who commands the hand, None while the loop does not run."""
+        return self._worker
 
     def request(self, name: CommandName, task: str = "", max_duration_s: float = 0.0) -> Reply:
         """Make an operator's request and wait for the answer."""
@@ -108,15 +124,31 @@ class ArmSession:
         if self._loop is not None:
             self._loop.offer_chunk(chunk)
 
-    def note_heartbeat(self) -> None:
-        """Say that the policy was heard."""
+    def offer_teleop(self, command: TeleopCommand) -> None:
+        """Hand over what a person wants."""
         if self._loop is not None:
-            self._loop.note_heartbeat()
+            self._loop.offer_teleop(command)
+
+    def note_heartbeat(self, lease_epoch: int, sent_at_s: float) -> None:
+        """Say that a policy was heard, for which lease, and when it said so [s]."""
+        if self._loop is not None:
+            self._policy_clock.add(sent_at_s, self._observation_now_s())
+            self._loop.note_heartbeat(lease_epoch, self._policy_clock.offset_s)
+
+    def note_estop_beat(self, free: bool) -> None:
+        """Say that the emergency stop was heard, and whether it is not pressed."""
+        if self._loop is not None:
+            self._loop.note_estop_beat(free)
+
+    def note_chunk_publishers(self, count: int) -> None:
+        """Say how many programs offer action chunks."""
+        if self._loop is not None:
+            self._loop.note_chunk_publishers(count)
 
     def _after_tick(self, tick: LoopTick) -> None:
         worker = self._worker
         if worker is None:
             return
-        if tick.outputs.gripper_width_m is not None:
-            worker.want(tick.outputs.gripper_width_m)
+        self._black_box.add(tick)
+        worker.follow(tick.outputs.lease_holder, tick.outputs.gripper_width_m)
         self._on_tick(tick, worker.view())

@@ -1,14 +1,18 @@
 """An arm and a hand that obey at once, for tests without a robot."""
 
+import threading
 from collections.abc import Callable
 from typing import Self
 
 import numpy as np
 
-from mail_policy.core.devices import ArmError
+from mail_policy.core.devices import HAND_WIDTH_M, ArmError, DeviceError, GraspGoal, MoveGoal
 from mail_policy.core.frames import Array
 from mail_policy.core.kinematics import HOME_JOINT_POSITIONS, forward_kinematics
 from mail_policy.core.types import NUM_JOINTS, ArmReading, GripperReading, JointSetPoint
+
+# Nothing waits longer for slow fingers [s].
+_WAY_S = 20.0
 
 
 class SimulatedArm:
@@ -96,35 +100,78 @@ class SimulatedGripper:
 
     def __init__(self, clock_s: Callable[[], float], object_width_m: float = 0.0) -> None:
         self._clock_s = clock_s
-        self._object_width_m = object_width_m
-        self._width_m = 0.08
+        self._width_m = HAND_WIDTH_M
         self._is_grasped = False
+        self._stopped = threading.Event()
+        # Seen and set by tests.
         self.commands: list[str] = []
+        self.num_openings = 0
+        self.goals: list[MoveGoal | GraspGoal] = []
+        self.under_way = threading.Event()
+        self.object_width_m = object_width_m
+        self.max_width_m = HAND_WIDTH_M
+        self.is_linked = True
+        self.is_slow = False
+        self.obeys_stop = True
 
     def __enter__(self) -> Self:
-        """Open nothing."""
+        """Connect. Raises DeviceError while the link is cut."""
+        self.num_openings += 1
+        self._require_link()
         return self
 
     def __exit__(self, *error: object) -> None:
         """Close nothing."""
 
     def read(self) -> GripperReading:
-        """Return the state."""
-        return GripperReading(self._clock_s(), self._width_m, 0.08, self._is_grasped)
+        """Return the state. Raises DeviceError while the link is cut."""
+        self._require_link()
+        return GripperReading(self._clock_s(), self._width_m, self.max_width_m, self._is_grasped)
 
-    def move(self, width_m: float, speed_m_s: float) -> bool:
-        """Jump to a width."""
-        self.commands.append("move")
-        self._width_m, self._is_grasped = width_m, False
+    def move(self, goal: MoveGoal) -> bool:
+        """Jump to a width; a slow hand gets there never, only a stop ends its way."""
+        if not self._go("move", goal):
+            return False
+        self._width_m, self._is_grasped = goal.width_m, False
         return True
 
-    def grasp(self, force_n: float, speed_m_s: float) -> bool:
-        """Close onto the object."""
-        self.commands.append("grasp")
-        self._width_m = self._object_width_m
-        self._is_grasped = self._object_width_m > 0.0
+    def grasp(self, goal: GraspGoal) -> bool:
+        """Close onto the object, if there is one."""
+        if not self._go("grasp", goal):
+            return False
+        self._width_m = max(goal.width_m, self.object_width_m)
+        fits_m = self.object_width_m - goal.width_m
+        self._is_grasped = (
+            self.object_width_m > 0.0 and -goal.epsilon_inner_m <= fits_m <= goal.epsilon_outer_m
+        )
         return self._is_grasped
 
+    def homing(self) -> bool:
+        """Learn the largest width."""
+        if not self._go("homing"):
+            return False
+        self._width_m = self.max_width_m = HAND_WIDTH_M
+        return True
+
     def stop(self) -> None:
-        """Do nothing: the fingers never move slowly."""
+        """End the way of slow fingers."""
         self.commands.append("stop")
+        self._require_link()
+        if self.obeys_stop:
+            self._stopped.set()
+
+    def drop(self) -> None:
+        """Lose the object, as when somebody pulls it out."""
+        self._width_m, self._is_grasped = 0.0, False
+
+    def _go(self, name: str, *goal: MoveGoal | GraspGoal) -> bool:
+        self._require_link()
+        self._stopped.clear()
+        self.goals += goal
+        self.commands.append(name)
+        self.under_way.set()
+        return not (self.is_slow and self._stopped.wait(_WAY_S))
+
+    def _require_link(self) -> None:
+        if not self.is_linked:
+            raise DeviceError("the simulated link to the hand is cut")

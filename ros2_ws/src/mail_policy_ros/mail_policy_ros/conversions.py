@@ -70,7 +70,13 @@ def chunk_to_msg(chunk: ActionChunk, stamp: Time) -> ActionChunkMsg:
 
 
 def status_to_msg(
-    *, stamp: Time, checkpoint: str, task: str, waiting_for: str, inference_s: list[float]
+    *,
+    stamp: Time,
+    checkpoint: str,
+    task: str,
+    waiting_for: str,
+    inference_s: list[float],
+    lease_epoch: int,
 ) -> PolicyStatusMsg:
     """Build the policy's heartbeat.
 
@@ -80,9 +86,14 @@ def status_to_msg(
         task: Resolved sentence, "" if none is set.
         waiting_for: What keeps the policy from planning, "" if nothing.
         inference_s: Recent inference times [s].
+        lease_epoch: The lease that the policy works under, 0 if none.
     """
     msg = PolicyStatusMsg(
-        ready=bool(task), task=task, checkpoint=checkpoint, waiting_for=waiting_for
+        ready=bool(task),
+        task=task,
+        checkpoint=checkpoint,
+        waiting_for=waiting_for,
+        lease_epoch=lease_epoch,
     )
     msg.header.stamp = stamp
     if inference_s:

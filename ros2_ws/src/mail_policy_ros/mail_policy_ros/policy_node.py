@@ -199,6 +199,7 @@ class PolicyNode(LifecycleNode):
             task=self._task,
             waiting_for=waiting_for,
             inference_s=list(worker.inference_s),
+            lease_epoch=worker.lease_epoch,
         )
         msg.chunks = worker.chunks
         self._status_publisher.publish(msg)

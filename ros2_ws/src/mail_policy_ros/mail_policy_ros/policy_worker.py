@@ -53,6 +53,12 @@ class PolicyWorker:
         """What keeps the policy from planning, "" if nothing."""
         return self.fault or self._session.waiting_for
 
+    @property
+    def lease_epoch(self) -> int:
+        """The newest lease that the worker was told of, 0 if none."""
+        lease = self._wanted_lease
+        return lease.epoch if lease is not None else 0
+
     def set_lease(self, lease: Lease | None) -> None:
         """Tell the worker the lease that holds now; the same epoch again changes nothing."""
         with self._wake:
