@@ -31,16 +31,19 @@ _DH = (
     (0.088, 0.0, 0.0, 1.0),
 )
 _FLANGE_M = 0.107
-_HAND_M = 0.1034
+TCP_TO_HAND_M = 0.1034
 _HAND_ANGLE_RAD = -math.pi / 4
 _HAND_COS, _HAND_SIN = math.cos(_HAND_ANGLE_RAD), math.sin(_HAND_ANGLE_RAD)
+
+# Frames of `chain_frames`: the base, joints 1 to 7, the TCP.
+BASE_FRAME, TCP_FRAME = 0, NUM_JOINTS + 1
 
 # The posture is pulled at in this many iterations of each call, whether or not the pose has been
 # reached before: a number that varied from call to call would make the elbow jitter.
 _POSTURE_ITERATIONS = 3
 # A pose counts as reached below this error [m and rad].
 _CONVERGED = 1e-6
-_EYE_6 = np.eye(6)
+_EYE_4, _EYE_6 = np.eye(4), np.eye(6)
 
 
 def _frame_rows(joint_positions: Array) -> list[list[float]]:
@@ -64,7 +67,7 @@ def _frame_rows(joint_positions: Array) -> list[list[float]]:
         y0, y1, y2 = c * t0 - s * x0, c * t1 - s * x1, c * t2 - s * x2
         x0, x1, x2 = c * x0 + s * t0, c * x1 + s * t1, c * x2 + s * t2
         rows.append([x0, x1, x2, y0, y1, y2, z0, z1, z2, p0, p1, p2])
-    c, s, d = _HAND_COS, _HAND_SIN, _FLANGE_M + _HAND_M
+    c, s, d = _HAND_COS, _HAND_SIN, _FLANGE_M + TCP_TO_HAND_M
     rows.append(
         [
             *(c * x0 + s * y0, c * x1 + s * y1, c * x2 + s * y2),
@@ -73,6 +76,14 @@ def _frame_rows(joint_positions: Array) -> list[list[float]]:
         ]
     )
     return rows
+
+
+def transform_tcp_to_flange() -> Array:
+    """Return where the TCP of the Franka Hand is on the flange, shape (4, 4)."""
+    transform = np.eye(4)
+    transform[:2, :2] = [[_HAND_COS, -_HAND_SIN], [_HAND_SIN, _HAND_COS]]
+    transform[2, 3] = TCP_TO_HAND_M
+    return transform
 
 
 def joint_transforms(joint_positions: Array) -> Array:
@@ -93,10 +104,99 @@ def joint_transforms(joint_positions: Array) -> Array:
 
 def forward_kinematics(joint_positions: Array) -> Array:
     """Return transform_tcp_to_base, shape (4, 4), for joint positions [rad] of shape (7,)."""
+    return _transform(_frame_rows(joint_positions)[NUM_JOINTS])
+
+
+def _transform(row: list[float]) -> Array:
     transform = np.zeros((4, 4))
-    transform[:3, :] = np.array(_frame_rows(joint_positions)[NUM_JOINTS]).reshape(4, 3).T
+    transform[:3, :] = np.array(row).reshape(4, 3).T
     transform[3, 3] = 1.0
     return transform
+
+
+def pose_and_jacobian(joint_positions: Array) -> tuple[Array, Array]:
+    """Return transform_tcp_to_base, shape (4, 4), and `jacobian`, shape (6, 7), in one go."""
+    rows = _frame_rows(joint_positions)
+    return _transform(rows[NUM_JOINTS]), _jacobian_from(rows)
+
+
+def _link_terms() -> tuple[Array, Array, Array]:
+    """Return what a link's transform is made of, each of shape (7, 4, 4).
+
+    The transform of joint i to joint i - 1 is constant + cos(q) cosine + sin(q) sine.
+    """
+    constant, cosine, sine = (np.zeros((NUM_JOINTS, 4, 4)) for _ in range(3))
+    for i, (a, d, ca, sa) in enumerate(_DH):
+        constant[i, :3, 2] = 0.0, -sa, ca
+        constant[i, :3, 3] = a, -sa * d, ca * d
+        constant[i, 3, 3] = 1.0
+        cosine[i, 0, 0], cosine[i, 1, 1], cosine[i, 2, 1] = 1.0, ca, sa
+        sine[i, 0, 1], sine[i, 1, 0], sine[i, 2, 0] = -1.0, ca, sa
+    return constant, cosine, sine
+
+
+_CONSTANT, _COSINE, _SINE = _link_terms()
+_TCP_TO_JOINT_7 = np.array(
+    [
+        [_HAND_COS, -_HAND_SIN, 0.0, 0.0],
+        [_HAND_SIN, _HAND_COS, 0.0, 0.0],
+        [0.0, 0.0, 1.0, _FLANGE_M + TCP_TO_HAND_M],
+        [0.0, 0.0, 0.0, 1.0],
+    ]
+)
+
+
+# Distance from the origin of each frame of `chain_frames` to that of the next [m], shape (8,).
+FRAME_DISTANCES_M = np.linalg.norm([*_CONSTANT[:, :3, 3], _TCP_TO_JOINT_7[:3, 3]], axis=1)
+
+
+def chain_frames(joint_positions: Array) -> Array:
+    """Return all frames of many postures at once; from about four on faster than one by one.
+
+    Args:
+        joint_positions: [rad], shape (n, 7).
+
+    Returns:
+        Shape (9, n, 4, 4): transforms to the base of the base itself, joints 1 to 7, the TCP.
+    """
+    links = _COSINE * np.cos(joint_positions)[..., None, None]
+    links += _SINE * np.sin(joint_positions)[..., None, None]
+    links += _CONSTANT
+    frames = np.empty((NUM_JOINTS + 2, len(joint_positions), 4, 4))
+    frames[BASE_FRAME] = _EYE_4
+    frames[1] = links[:, 0]
+    for i in range(1, NUM_JOINTS):
+        np.matmul(frames[i], links[:, i], out=frames[i + 1])
+    np.matmul(frames[NUM_JOINTS], _TCP_TO_JOINT_7, out=frames[TCP_FRAME])
+    return frames
+
+
+def jacobians(frames: Array) -> Array:
+    """Return the Jacobian of the TCP for frames of `chain_frames`, shape (n, 6, 7).
+
+    Rows as in `jacobian`.
+    """
+    axes = frames[1:TCP_FRAME, :, :3, 2].transpose(1, 2, 0)  # (n, 3, 7)
+    ways = frames[TCP_FRAME, :, :3, 3, None] - frames[1:TCP_FRAME, :, :3, 3].transpose(1, 2, 0)
+    result = np.empty((frames.shape[1], 6, NUM_JOINTS))
+    for row, (i, j) in enumerate(((1, 2), (2, 0), (0, 1))):
+        result[:, row] = axes[:, i] * ways[:, j] - axes[:, j] * ways[:, i]
+    result[:, 3:] = axes
+    return result
+
+
+def condition_numbers(frames: Array) -> Array:
+    """Return how near postures are to a singularity, shape (n,): 1 is far, much is near.
+
+    That is the ratio of the largest to the smallest singular value of the Jacobian of the TCP,
+    in metres and radians, for frames of `chain_frames`.
+    """
+    j = jacobians(frames)
+    # The eigenvalues of J J^T are the squares of J's singular values, and cheaper.
+    squares = np.linalg.eigvalsh(j @ j.transpose(0, 2, 1))
+    # Without any motion left in some direction rounding may even make them negative.
+    numbers: Array = np.sqrt(squares[:, -1] / np.maximum(squares[:, 0], 1e-12))
+    return numbers
 
 
 def _jacobian_from(rows: list[list[float]]) -> Array:

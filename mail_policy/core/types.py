@@ -137,6 +137,32 @@ class ActionChunk:
     inference_s: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TeleopCommand:
+    """What a person wants the arm to do now.
+
+    Exactly one of `twist` and `joint_positions` is given.
+
+    Attributes:
+        source: Name of the device, for example "spacemouse".
+        sequence: Counts up per source.
+        sent_at_s: When the person moved the device [s].
+        dead_man: The person holds the dead-man switch.
+        twist: Wanted TCP velocity in the base frame, linear [m/s] then angular [rad/s], (6,).
+        joint_positions: Joint positions of a leader arm [rad], shape (7,). Only their changes
+            since the dead-man switch was pressed count.
+        gripper_width_m: Wanted distance between the fingers [m]; None leaves them alone.
+    """
+
+    source: str
+    sequence: int
+    sent_at_s: float
+    dead_man: bool
+    twist: NDArray[np.float64] | None
+    joint_positions: NDArray[np.float64] | None
+    gripper_width_m: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Hold:
     """Stay where you are. The reason is shown to the operator."""

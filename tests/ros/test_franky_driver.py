@@ -20,7 +20,7 @@ from mail_franka.franky_driver import FrankyArm
 from mail_franka.franky_limits import limit_table
 from mail_franka.robot_clock import RobotClock
 from mail_policy.core.devices import ArmError
-from mail_policy.core.kinematics import HOME_JOINT_POSITIONS
+from mail_policy.core.kinematics import HOME_JOINT_POSITIONS, forward_kinematics, jacobian
 from mail_policy.core.motion.core import MotionCore
 from mail_policy.core.motion.values import CommandName
 from mail_policy.core.robot_limits import RobotType
@@ -100,6 +100,27 @@ def test_streaming_follows_set_points_within_milliradians(arm: FrankyArm) -> Non
     assert errors_rad.mean() < 0.004
     # A late tick on a busy machine costs its share of the motion, but never much.
     assert np.percentile(errors_rad, 95) < 0.012
+
+
+def test_our_kinematics_and_franky_agree_about_the_tcp(arm: FrankyArm) -> None:
+    arm.take_control()
+    states = [arm._robot.state]
+    for _ in range(3):
+        stream(arm, 0.3)
+        states.append(arm._robot.state)
+    postures = np.array([state.q for state in states])
+    assert np.ptp(postures, axis=0).min() > 0.02
+    for state in states:
+        q, q_d, dq_d = (
+            np.asarray(values, np.float64) for values in (state.q, state.q_d, state.dq_d)
+        )
+        # The robot sends single precision.
+        np.testing.assert_allclose(forward_kinematics(q), state.O_T_EE.matrix, atol=1e-5)
+        np.testing.assert_allclose(forward_kinematics(q_d), state.O_T_EE_d.matrix, atol=1e-5)
+        twist = state.O_dP_EE_d
+        expected = np.concatenate([twist.linear, twist.angular])
+        np.testing.assert_allclose(jacobian(q_d) @ dq_d, expected, atol=1e-4)
+    assert np.abs(np.asarray(states[-1].dq_d)).min() > 0.05
 
 
 def test_the_dead_man_stops_the_arm_when_set_points_stop(arm: FrankyArm) -> None:

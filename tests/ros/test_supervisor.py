@@ -14,6 +14,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
 from mail_bringup.claims import claim_domain
@@ -21,6 +22,7 @@ from mail_bringup.operator_node import Operator, OperatorCancelledError, Operato
 from mail_bringup.places import state_folder
 from mail_bringup.startup import StartupError, StartupLimits
 from mail_bringup.supervisor import supervise
+from mail_bringup.supervisor_node import EstopBeacon
 
 LIMITS = StartupLimits(appear_s=5.0, configure_s=5.0, activate_s=5.0)
 LIMIT_S = 10.0
@@ -219,3 +221,19 @@ def test_waiting_ends_when_it_is_cancelled(stack: FakeStack) -> None:
         pytest.raises(OperatorCancelledError),
     ):
         operator.trigger("arm/stop", limit_s=30.0)
+
+
+def test_the_emergency_stop_beats_until_it_is_pressed(stack: FakeStack) -> None:
+    stack.add_services()
+    heard: list[bool] = []
+    node = Node("listener", context=stack.context)
+    node.create_subscription(Bool, "estop/heartbeat", lambda msg: heard.append(msg.data), 10)
+    stack.executor.add_node(node)
+    with supervisor(stack) as operator:
+        EstopBeacon(operator.node)
+        assert operator.wait_until(lambda: len(heard) > 3, LIMIT_S)
+        assert all(heard)
+        operator.trigger("estop/trigger")
+        assert operator.wait_until(lambda: not heard[-1], LIMIT_S)
+        operator.trigger("estop/reset")
+        assert operator.wait_until(lambda: heard[-1], LIMIT_S)

@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from mail_policy.core.action_schema import EE_DELTA, POLICY_RATE_HZ
 from mail_policy.core.frames import Array
 from mail_policy.core.kinematics import HOME_JOINT_POSITIONS, forward_kinematics
 from mail_policy.core.motion.config import MotionConfig
 from mail_policy.core.motion.core import MotionCore
 from mail_policy.core.motion.values import Command, CommandName, MotionInputs, MotionOutputs
 from mail_policy.core.robot_limits import RobotType
-from mail_policy.core.types import ActionChunk, ArmReading
+from mail_policy.core.types import ActionChunk, ArmReading, TeleopCommand
 
 TICK_S = 0.01
 # Observation time differs from robot time, so that a mix-up of the two is seen.
@@ -72,6 +73,9 @@ class Rig:
         linked: bool = True,
         arm_fault: str = "",
         recovered: bool | None = None,
+        teleop: TeleopCommand | None = None,
+        estop_beat: bool | None = None,
+        chunk_publishers: int = 1,
     ) -> MotionOutputs:
         """Let one tick pass."""
         self.robot_time_s += TICK_S
@@ -80,7 +84,11 @@ class Rig:
             arm_fault=arm_fault,
             commands=commands,
             chunk=chunk,
-            heartbeat=heartbeat,
+            heartbeat_epoch=self.last.lease_epoch if heartbeat and self.outputs else None,
+            clock_offset_s=0.0,
+            chunk_publishers=chunk_publishers,
+            teleop=teleop,
+            estop_beat=estop_beat,
             recovered=recovered,
         )
         outputs = self.core.step(inputs, self.now_s)
@@ -117,7 +125,7 @@ class Rig:
         self._sequence += 1
         fields: dict[str, object] = {
             "values": straight() if values is None else values,
-            "schema": "ee_delta",
+            "schema": EE_DELTA.id_at(POLICY_RATE_HZ),
             "observed_at_s": self.now_s + TICK_S - age_s,
             "step_period_s": 0.05,
             "lease_epoch": self.last.lease_epoch,

@@ -1,17 +1,28 @@
 """Forward and inverse kinematics: derivatives, round trips, limits."""
 
+import xml.etree.ElementTree as ET
+
+import mujoco
 import numpy as np
 import pytest
+from franky_sim.mujoco_simulator import MujocoSimulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mail_policy.core.frames import Array, make_transform, move_pose, pose_error
 from mail_policy.core.kinematics import (
+    BASE_FRAME,
+    FRAME_DISTANCES_M,
     HOME_JOINT_POSITIONS,
+    TCP_FRAME,
+    chain_frames,
+    condition_numbers,
     forward_kinematics,
     inverse_kinematics,
     jacobian,
+    jacobians,
     joint_transforms,
+    pose_and_jacobian,
 )
 from mail_policy.core.robot_limits import SHARED_JOINT_LIMITS
 
@@ -125,3 +136,66 @@ def test_small_steps_of_the_hand_make_small_steps_of_the_joints() -> None:
         q = new
     assert np.abs(steps).max() < 0.05
     assert np.abs(np.diff(steps, axis=0)).max() < 0.01
+
+
+@pytest.fixture(scope="module")
+def model() -> mujoco.MjModel:
+    """Franky-sim's FR3: joints, lengths and frames from another source than ours."""
+    simulator = MujocoSimulator()
+    simulator.add_robot(initial_q=tuple(HOME_JOINT_POSITIONS), initial_hand_width=0.08)
+    return mujoco.MjModel.from_xml_string(ET.tostring(simulator.scene, encoding="unicode"))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_all_frames_and_the_jacobian_are_those_of_mujoco(model: mujoco.MjModel, seed: int) -> None:
+    q = np.random.default_rng(seed).uniform(LOWER, UPPER)
+    data = mujoco.MjData(model)
+    joints = [model.joint(f"robot0_fr3_joint{i}") for i in range(1, 8)]
+    for joint, angle in zip(joints, q, strict=True):
+        data.qpos[joint.qposadr[0]] = angle
+    mujoco.mj_kinematics(model, data)
+    mujoco.mj_comPos(model, data)
+    ours = joint_transforms(q)
+    for i in range(7):
+        body = data.body(f"robot0_fr3_link{i + 1}")
+        np.testing.assert_allclose(ours[i, :3, 3], body.xpos, atol=1e-6)
+        np.testing.assert_allclose(ours[i, :3, :3], body.xmat.reshape(3, 3), atol=1e-6)
+    hand = data.body("robot0_hand")
+    np.testing.assert_allclose(ours[7, :3, :3], hand.xmat.reshape(3, 3), atol=1e-6)
+    tcp = hand.xpos + 0.1034 * hand.xmat.reshape(3, 3)[:, 2]
+    np.testing.assert_allclose(ours[7, :3, 3], tcp, atol=1e-6)
+    linear, angular = np.zeros((3, model.nv)), np.zeros((3, model.nv))
+    mujoco.mj_jac(model, data, linear, angular, ours[7, :3, 3], hand.id)
+    columns = [joint.dofadr[0] for joint in joints]
+    theirs = np.vstack([linear[:, columns], angular[:, columns]])
+    np.testing.assert_allclose(jacobian(q), theirs, atol=1e-6)
+
+
+@given(st.lists(joint_positions(), min_size=1, max_size=5))
+@settings(max_examples=50, deadline=None)
+def test_many_postures_at_once_are_the_same_as_one_by_one(postures: list[Array]) -> None:
+    frames = chain_frames(np.array(postures))
+    j, conditions = jacobians(frames), condition_numbers(frames)
+    for i, q in enumerate(postures):
+        np.testing.assert_array_equal(frames[BASE_FRAME, i], np.eye(4))
+        np.testing.assert_allclose(frames[1:, i], joint_transforms(q), atol=1e-12)
+        np.testing.assert_allclose(j[i], jacobian(q), atol=1e-12)
+        if (expected := np.linalg.cond(jacobian(q))) < 1e4:
+            assert conditions[i] == pytest.approx(expected, rel=1e-6)
+        else:
+            assert conditions[i] > 5e3
+
+
+def test_pose_and_jacobian_come_together() -> None:
+    q = near_home(5)
+    pose, j = pose_and_jacobian(q)
+    np.testing.assert_array_equal(pose, forward_kinematics(q))
+    np.testing.assert_array_equal(j, jacobian(q))
+
+
+def test_frames_stay_as_far_apart_as_the_links_are_long() -> None:
+    frames = chain_frames(np.array([near_home(6), near_home(7, 1.0)]))
+    origins = frames[:, :, :3, 3]
+    lengths_m = np.linalg.norm(np.diff(origins, axis=0), axis=2)
+    np.testing.assert_allclose(lengths_m, np.tile(FRAME_DISTANCES_M[:, None], 2), atol=1e-12)
+    assert len(FRAME_DISTANCES_M) == TCP_FRAME

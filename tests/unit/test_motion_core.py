@@ -158,8 +158,10 @@ def test_too_fast_a_chunk_is_slowed_down_without_a_later_jump() -> None:
     rig.wait(10)
     for tick in range(120):
         fast = straight((0.0, 0.025 if tick < 60 else -0.025, 0.0))
+        # From rest no row may be as long as that.
+        fast[0, 1] = 0.015
         rig.step(chunk=rig.chunk(fast) if tick % 20 == 0 else None)
-    rig.wait(200)
+    rig.wait(150)
     assert tcp_speeds(rig).max() <= 0.25
     assert rig.last.state == "hold"
 
@@ -192,14 +194,14 @@ def test_stop_comes_to_rest_within_200_ms_from_full_speed_and_never_reverses() -
     assert reversal_m(rig, start) < 5e-4
 
 
-def test_a_silent_policy_loses_its_lease_after_200_ms() -> None:
+def test_a_silent_policy_loses_its_lease_within_200_ms() -> None:
     rig = moving_rig()
     ticks = 0
     while rig.step(heartbeat=False).state == "policy":
         ticks += 1
     assert rig.last.state == "stopped"
     assert "no sign of the policy" in rig.last.cause
-    assert ticks * TICK_S == pytest.approx(0.2, abs=0.02)
+    assert ticks * TICK_S == pytest.approx(0.15, abs=0.02)
     ticks_to_rest(rig)
 
 
@@ -213,7 +215,7 @@ def test_chunks_of_another_lease_do_not_keep_this_one_alive() -> None:
         ticks += 1
     assert rig.last.state == "stopped"
     assert "no sign of the policy" in rig.last.cause
-    assert ticks * TICK_S == pytest.approx(0.2, abs=0.02)
+    assert ticks * TICK_S == pytest.approx(0.15, abs=0.02)
 
 
 def test_the_time_of_a_policy_ends() -> None:
@@ -357,11 +359,19 @@ def test_the_gripper_follows_the_row_that_is_carried_out() -> None:
 
 
 def test_missed_ticks_are_made_up_for_so_that_the_motion_keeps_its_pace() -> None:
-    steady, hasty = moving_rig(), moving_rig()
+    config = MotionConfig(watchdogs=WatchdogConfig(late_s=0.5))
+    steady, hasty = moving_rig(config=config), moving_rig(config=config)
     steady.wait(9)
     hasty.robot_time_s += 8 * TICK_S
     hasty.step()
     np.testing.assert_allclose(hasty.positions, steady.positions, atol=1e-9)
+
+
+def test_a_late_tick_holds_a_moving_arm() -> None:
+    rig = moving_rig()
+    rig.robot_time_s += 3.5 * TICK_S
+    assert rig.step().state == "hold"
+    assert "late" in rig.last.cause
 
 
 def test_the_speed_cap_can_only_be_tightened() -> None:

@@ -6,31 +6,34 @@ nothing moves without an operator's action, every stop takes the lease away, lat
 left on request only.
 """
 
+from dataclasses import replace
+
+from mail_policy.core.frames import Array
 from mail_policy.core.motion.arm_watch import ArmWatch
 from mail_policy.core.motion.chunk_desk import ChunkDesk
 from mail_policy.core.motion.config import MotionConfig
+from mail_policy.core.motion.estop import EstopWatch
 from mail_policy.core.motion.generator import SetPointGenerator
-from mail_policy.core.motion.operator import (
-    arming_refusal,
-    home_path,
-    refusal,
-    start_refusal,
-)
-from mail_policy.core.motion.recovery import Recovery
-from mail_policy.core.motion.status import HOMING_HOLDER, POLICY_HOLDER, ArmStatus, Lease
+from mail_policy.core.motion.governor import Governor
+from mail_policy.core.motion.lease_watch import LeaseWatch
+from mail_policy.core.motion.requests import RequestDesk
+from mail_policy.core.motion.status import TELEOP_HOLDER, ArmStatus, Lease
+from mail_policy.core.motion.teleop import DeadMan, Switch, TeleopFollower
 from mail_policy.core.motion.values import (
-    Command,
-    CommandName,
     Decision,
     MotionInputs,
     MotionOutputs,
     MotionState,
-    Reply,
 )
+from mail_policy.core.motion.watchdogs import OscillationWatch
 from mail_policy.core.robot_limits import RobotType, joint_limits, tightened
-from mail_policy.core.types import ActionChunk, ArmReading
+from mail_policy.core.types import ArmReading
 
 _S = MotionState
+# A person may take the arm over in these.
+_OPEN_TO_TELEOP = {_S.READY, _S.HOMING, _S.POLICY, _S.HOLD}
+# Somebody else decides where the arm goes in these.
+_LED = {_S.POLICY, _S.TELEOP}
 # More missed ticks than these are not made up for: the driver's dead-man has stopped the arm by
 # then, and losing control is a fault.
 _MOST_TICKS = 50
@@ -52,11 +55,17 @@ class MotionCore:
         self._generator = SetPointGenerator(config, self._limits)
         self._desk = ChunkDesk(config, self._limits, self._generator)
         self._watch = ArmWatch(config.watchdogs)
+        self._lease_watch = LeaseWatch(config.watchdogs)
+        self._estop = EstopWatch(config.watchdogs)
+        self._dead_man = DeadMan(config.teleop)
+        self._follower = TeleopFollower(self._limits, config.envelope, config.tick_s)
+        self._oscillation = OscillationWatch(
+            config.watchdogs.oscillation_rad_s, config.watchdogs.oscillation_per_s
+        )
         self._width_m: float | None = None
         self._last_robot_time_s: float | None = None
-        self._recovery: Recovery | None = None
-        self._replies: list[Reply] = []
-        self._hard_stop = self._wants_recovery = False
+        self._governor = Governor(self._status, self._generator)
+        self._requests = RequestDesk(config, self._limits, self._governor, self._desk, self._estop)
 
     @property
     def state(self) -> MotionState:
@@ -71,148 +80,56 @@ class MotionCore:
             now_s: Time of the reading [s], on the clock that stamps observations; it runs with
                 the robot's own clock.
         """
-        self._replies, self._hard_stop, self._wants_recovery = [], False, False
-        self._watch_arm(inputs, now_s)
+        self._governor.begin_tick()
+        self._requests.begin_tick()
+        self._governor.take(self._watch.judge(self._status, inputs, now_s), now_s)
+        self._watch_estop(inputs, now_s)
         for command in inputs.commands:
-            self._obey(command, inputs.reading, now_s)
-        self._watch_recovery(inputs, now_s)
-        self._watch_lease(inputs, now_s)
-        decision = self._consider(inputs.chunk, now_s) if inputs.chunk is not None else None
+            self._requests.obey(command, inputs.reading, now_s)
+        self._requests.watch_recovery(inputs, now_s)
+        if self._status.lease is None:
+            # What one lease wanted of the hand is nothing to the next one.
+            self._width_m = None
+        if self._requests.opens_gripper:
+            self._width_m = self._config.admission.max_gripper_width_m
+        self._heed_person(inputs, now_s)
+        self._governor.take(self._lease_watch.judge(self._status, inputs, now_s), now_s)
+        decision = self._consider(inputs, now_s) if inputs.chunk is not None else None
         self._move(inputs.reading, now_s)
+        if decision is not None and decision.accepted:
+            decision = replace(decision, join_jump_rad=self._generator.jump_rad)
         return self._outputs(inputs.reading, decision)
 
-    def _watch_arm(self, inputs: MotionInputs, now_s: float) -> None:
-        found = self._watch.judge(self._status, inputs, now_s)
-        if found is not None:
-            state, cause = found
-            if state in (_S.HOLD, _S.STOPPED):
-                self._generator.brake()
-            self._status.enter(state, cause, now_s)
+    def _watch_estop(self, inputs: MotionInputs, now_s: float) -> None:
+        self._estop.update(inputs.estop_beat, now_s)
+        alarm = self._estop.alarm(now_s) if self._status.is_controlled else ""
+        if alarm:
+            self._governor.enter(_S.ESTOP, alarm, now_s)
 
-    # Requests of the operator.
+    # Who moves the arm.
 
-    def _obey(self, command: Command, reading: ArmReading | None, now_s: float) -> None:
-        refused = refusal(command, self._status.state)
-        if refused:
-            self._reply(command, refused)
-            return
-        name = command.name
-        if name is CommandName.ARM and reading is not None:
-            self._arm(command, reading, now_s)
-        elif name is CommandName.HOME:
-            self._home(command, now_s)
-        elif name is CommandName.START_POLICY:
-            self._start_policy(command, now_s)
-        elif name is CommandName.RECOVER:
-            self._recover(command)
-        else:
-            self._change_state(command, now_s)
+    def _heed_person(self, inputs: MotionInputs, now_s: float) -> None:
+        switch = self._dead_man.update(inputs.teleop, now_s)
+        if switch is Switch.PRESSED and self._status.state in _OPEN_TO_TELEOP:
+            self._status.grant(Lease.granted(TELEOP_HOLDER, "", now_s, float("inf")))
+            self._status.enter(_S.TELEOP, f"a person moves the arm by {_device(inputs)}", now_s)
+            self._follower.begin(self._generator.take_over())
+        elif self._status.state is _S.TELEOP and switch not in (Switch.PRESSED, Switch.HELD):
+            self._governor.enter(_S.HOLD, switch.value, now_s)
 
-    def _reply(self, command: Command, refused: str, done: str = "", epoch: int = 0) -> None:
-        self._replies.append(Reply(command.number, not refused, refused or done, epoch))
-
-    def _arm(self, command: Command, reading: ArmReading, now_s: float) -> None:
-        refused = arming_refusal(reading, self._limits, self._config.envelope)
-        if not refused:
-            self._generator.start_at(reading.commanded_joint_positions)
-            self._status.enter(_S.READY, "armed by the operator", now_s)
-        self._reply(command, refused, "armed; the arm holds its position")
-
-    def _home(self, command: Command, now_s: float) -> None:
-        current = self._generator.current
-        path = home_path(current.positions, current.progress_s, self._limits, self._config)
-        if isinstance(path, str) or not self._generator.is_at_rest:
-            why = path if isinstance(path, str) else "the arm is not at rest yet; try again"
-            self._reply(command, f"cannot home: {why}")
-            return
-        self._status.grant(_lease(HOMING_HOLDER, "", now_s, path.end_s - path.start_s + 60.0))
-        self._status.enter(_S.HOMING, "homing on the operator's request", now_s)
-        self._generator.follow(path)
-        if self._config.homing.open_gripper:
-            self._width_m = self._config.admission.max_gripper_width_m
-        self._reply(command, "", "homing; arm/state says when it is done")
-
-    def _start_policy(self, command: Command, now_s: float) -> None:
-        refused = start_refusal(command)
-        if refused:
-            self._reply(command, refused)
-            return
-        self._status.grant(_lease(POLICY_HOLDER, command.task, now_s, command.max_duration_s))
-        self._status.enter(_S.POLICY, "waiting for the first chunk", now_s)
-        self._desk.begin()
-        done = f"the policy may move the arm for {command.max_duration_s:.0f} s"
-        self._reply(command, "", done, self._status.epoch)
-
-    def _recover(self, command: Command) -> None:
-        if self._recovery is not None:
-            self._reply(command, "a recovery is under way; wait for its answer")
-            return
-        self._recovery, self._wants_recovery = Recovery(command), True
-
-    def _change_state(self, command: Command, now_s: float) -> None:
-        name = command.name
-        if name is CommandName.ESTOP:
-            self._hard_stop = True
-            self._status.enter(_S.ESTOP, "emergency stop by the operator", now_s)
-        elif name is CommandName.STOP and self._status.is_controlled:
-            self._generator.brake()
-            self._status.enter(_S.STOPPED, "stopped by the operator", now_s)
-        elif name is CommandName.RESUME:
-            self._status.enter(_S.READY, "resumed by the operator", now_s)
-        elif name in (CommandName.DISARM, CommandName.RESET_ESTOP):
-            self._status.enter(_S.IDLE, f"{name.value} by the operator", now_s)
-        elif name is CommandName.SHUTDOWN:
-            self._generator.brake()
-            self._status.enter(_S.SHUTDOWN, "the node shuts down", now_s)
-        self._reply(command, "", f"{self._status.state.value}: {self._status.cause}")
-
-    # Watchdogs.
-
-    def _watch_recovery(self, inputs: MotionInputs, now_s: float) -> None:
-        recovery, reading = self._recovery, inputs.reading
-        if recovery is None:
-            return
-        if self._status.state is _S.FAULT:
-            failed = recovery.update(inputs.recovered, reading, now_s)
-        else:
-            failed = f"the arm went to {self._status.state.value}: {self._status.cause}"
-        if failed is None:
-            return
-        self._recovery = None
-        if failed or reading is None:
-            self._reply(recovery.command, failed)
-            return
-        self._status.enter(_S.IDLE, "recovered", now_s)
-        self._arm(recovery.command, reading, now_s)
-
-    def _watch_lease(self, inputs: MotionInputs, now_s: float) -> None:
-        lease, limits = self._status.lease, self._config.watchdogs
-        if lease is None or lease.holder != POLICY_HOLDER:
-            return
-        # A chunk of another epoch is not from this lease's holder, and keeps nothing alive.
-        chunk = inputs.chunk
-        if inputs.heartbeat or (chunk is not None and chunk.lease_epoch == self._status.epoch):
-            lease.heard_at_s = now_s
-        silent_s, held_s = now_s - lease.heard_at_s, now_s - self._status.entered_at_s
-        if now_s > lease.ends_at_s:
-            self._generator.brake()
-            self._status.enter(_S.READY, "the policy's time is over", now_s)
-        elif silent_s > limits.lease_ttl_s:
-            self._stop(f"no sign of the policy for {silent_s:.2f} s", now_s)
-        elif self._status.state is _S.HOLD and held_s > limits.hold_s:
-            self._stop(f"held for {held_s:.1f} s: {self._status.cause}", now_s)
-        elif lease.last_sequence < 0 and now_s - lease.granted_at_s > limits.first_chunk_s:
-            self._stop(f"no accepted chunk within {limits.first_chunk_s} s", now_s)
-
-    def _stop(self, cause: str, now_s: float) -> None:
-        self._generator.brake()
-        self._status.enter(_S.STOPPED, cause, now_s)
-
-    def _consider(self, chunk: ActionChunk, now_s: float) -> Decision:
-        view, lease = self._status.view(), self._status.lease
-        decision, stop_cause = self._desk.consider(chunk, view, now_s, self._watch.hand_on_arm)
+    def _consider(self, inputs: MotionInputs, now_s: float) -> Decision | None:
+        chunk, lease = inputs.chunk, self._status.lease
+        if chunk is None:
+            return None
+        decision, stop_cause = self._desk.consider(
+            chunk,
+            self._status.view(),
+            now_s,
+            hand_on_arm=self._watch.hand_on_arm,
+            clock_offset_s=inputs.clock_offset_s,
+        )
         if stop_cause:
-            self._stop(stop_cause, now_s)
+            self._governor.enter(_S.STOPPED, stop_cause, now_s)
         elif decision.accepted and lease is not None:
             lease.last_sequence = chunk.sequence
             lease.last_observed_at_s = chunk.observed_at_s
@@ -223,13 +140,17 @@ class MotionCore:
 
     def _move(self, reading: ArmReading | None, now_s: float) -> None:
         for time_s in self._tick_times(reading, now_s):
-            violation = self._generator.tick(time_s)
+            violation = self._generator.tick(time_s, self._led_to())
             if violation:
-                self._hard_stop = True
-                self._status.enter(_S.ESTOP, f"set-point check failed: {violation}", now_s)
+                self._governor.enter(_S.ESTOP, f"set-point check failed: {violation}", now_s)
                 return
+            if self._status.state in _LED:
+                self._watch_oscillation(time_s)
         if self._status.state is _S.HOMING:
             self._watch_homing(now_s)
+        elif self._status.state is _S.TELEOP and self._dead_man.command is not None:
+            wanted_m = self._dead_man.command.gripper_width_m
+            self._width_m = self._width_m if wanted_m is None else wanted_m
         elif self._status.state is _S.POLICY and self._desk.plan is not None:
             self._width_m = self._desk.plan.width_at(self._generator.progress_s)
             if self._generator.is_lost:
@@ -237,6 +158,18 @@ class MotionCore:
                 self._status.enter(_S.HOLD, "a limit keeps the arm from its path", now_s)
             elif not self._generator.has_path:
                 self._status.enter(_S.HOLD, "the chunk ended without a successor", now_s)
+
+    def _led_to(self) -> Array | None:
+        """Return where a person leads the arm [rad], None while nobody does."""
+        if self._status.state is not _S.TELEOP:
+            return None
+        return self._follower.advance(self._dead_man.command, self._generator.set_point.positions)
+
+    def _watch_oscillation(self, now_s: float) -> None:
+        shakes = self._oscillation.update(self._generator.velocities, now_s)
+        if shakes:
+            self._oscillation.clear()
+            self._governor.enter(_S.HOLD, shakes, now_s)
 
     def _watch_homing(self, now_s: float) -> None:
         if self._generator.is_lost:
@@ -254,6 +187,10 @@ class MotionCore:
         if self._last_robot_time_s is None:
             self._last_robot_time_s = reading.robot_time_s - tick_s
         passed_s = reading.robot_time_s - self._last_robot_time_s
+        if passed_s > self._config.watchdogs.late_s + tick_s and self._status.state in _LED:
+            self._governor.enter(
+                _S.HOLD, f"a control tick came {passed_s - tick_s:.3f} s late", now_s
+            )
         ticks = min(_MOST_TICKS, int(passed_s / tick_s + 0.5))
         if ticks > 0:
             self._last_robot_time_s = (
@@ -277,15 +214,15 @@ class MotionCore:
             task=status.lease.task if status.lease else "",
             wants_control=controlled,
             set_point=self._generator.set_point if controlled else None,
-            hard_stop=self._hard_stop,
-            wants_recovery=self._wants_recovery,
+            hard_stop=self._governor.hard_stop,
+            wants_recovery=self._requests.wants_recovery,
             gripper_width_m=self._width_m,
             decision=decision,
-            replies=tuple(self._replies),
+            replies=tuple(self._requests.replies),
             accepted_chunks=self._desk.accepted,
             rejected_chunks=self._desk.rejected,
         )
 
 
-def _lease(holder: str, task: str, now_s: float, duration_s: float) -> Lease:
-    return Lease(holder, task, now_s, now_s + duration_s, now_s)
+def _device(inputs: MotionInputs) -> str:
+    return inputs.teleop.source if inputs.teleop is not None else ""

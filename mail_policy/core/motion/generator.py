@@ -8,11 +8,11 @@ from mail_policy.core.frames import Array
 from mail_policy.core.motion.admission import Rejection
 from mail_policy.core.motion.checker import SetPointChecker
 from mail_policy.core.motion.chunk_planner import Anchor
-from mail_policy.core.motion.config import MotionConfig
+from mail_policy.core.motion.config import JoinMode, MotionConfig
 from mail_policy.core.motion.geometry import arm_points
 from mail_policy.core.motion.limits_filter import JointMotion, LimitsFilter
 from mail_policy.core.motion.speed_profile import SpeedProfile
-from mail_policy.core.motion.splice import join_distance, splice
+from mail_policy.core.motion.splice import ensemble, join_distance, splice
 from mail_policy.core.motion.trajectory import HermitePath
 from mail_policy.core.robot_limits import JointLimits
 from mail_policy.core.types import JointSetPoint
@@ -45,6 +45,7 @@ class SetPointGenerator:
         )
         self._path: HermitePath | None = None
         self._profile: SpeedProfile | None = None
+        self._live: deque[HermitePath] = deque(maxlen=config.join.ensemble_size)
         self.start_at(0.5 * (limits.lower + limits.upper))
 
     def start_at(self, positions: Array) -> None:
@@ -53,11 +54,13 @@ class SetPointGenerator:
         self._checker.reset(positions)
         self._reference = self._filter.state
         self._history.clear()
+        self._live.clear()
         self._path = self._profile = None
         self._rate = 0.0
         self._braking = False
         self.progress_s = 0.0
         self.blocked_ticks = 0
+        self.jump_rad = 0.0
 
     @property
     def set_point(self) -> JointSetPoint:
@@ -82,9 +85,15 @@ class SetPointGenerator:
         return self._path is not None
 
     @property
+    def keeping_up(self) -> float:
+        """How closely the arm follows its reference: 1 closely, 0 so far off that it must wait."""
+        lag_rad = float(np.abs(self._reference.positions - self._filter.state.positions).max())
+        return min(1.0, max(0.0, (_LAG_FULL_RAD - lag_rad) / (_LAG_FULL_RAD - _LAG_START_RAD)))
+
+    @property
     def is_lost(self) -> bool:
         """Whether a limit has kept the arm from its reference for a while."""
-        return self.blocked_ticks > _LOST_TICKS and self._lag_factor() < 0.5
+        return self.blocked_ticks > _LOST_TICKS and self.keeping_up < 0.5
 
     def anchor_at(self, time_s: float) -> Anchor | None:
         """Return where the reference was at a time [s]; None if that is not remembered."""
@@ -117,32 +126,69 @@ class SetPointGenerator:
         return None
 
     def follow(self, path: HermitePath) -> float:
-        """Change over to a path. Returns the distance at the join [rad]."""
-        running = self._running()
-        jump_rad = join_distance(running, path, self.progress_s)
-        if self._rate > _CREEP_RATE or jump_rad > _SAME_PLACE_RAD:
-            path = splice(running, path, progress_s=self.progress_s, blend_s=self._config.blend_s)
+        """Change over to a path. Returns the distance between old and new at the join [rad]."""
+        join, running = self._config.join, self._running()
+        distance_rad = join_distance(running, path, self.progress_s)
+        self._live.append(path)
+        if join.mode is JoinMode.ENSEMBLED:
+            path = ensemble(self._live, self.progress_s, join.ensemble_decay)
+        moving = self._rate > _CREEP_RATE or distance_rad > _SAME_PLACE_RAD
+        if moving and join.mode is not JoinMode.LATEST:
+            blend_s = self._blend_s(running, path)
+            path = splice(running, path, progress_s=self.progress_s, blend_s=blend_s)
         self._path = path
         self._profile = SpeedProfile(path, self.progress_s, self._limits, self._config.envelope)
         self._braking = False
-        return jump_rad
+        return distance_rad
 
     def brake(self) -> None:
-        """Come to rest along the path; never backwards."""
+        """Come to rest: along the path if there is one, otherwise as near as possible."""
+        if self._path is None:
+            self.give_up()
         self._braking = True
 
-    def tick(self, now_s: float) -> str:
-        """Move on by one tick. Returns what the new set-point violates, "" if nothing."""
-        reference = self._advance()
+    def tick(self, now_s: float, led_to: Array | None = None) -> str:
+        """Move on by one tick. Returns what the new set-point violates, "" if nothing.
+
+        Args:
+            now_s: Time of the new set-point [s].
+            led_to: Joint positions to aim at instead of a path [rad], shape (7,).
+        """
+        dt, before = self._config.tick_s, self._filter.state
+        reference = self._advance() if led_to is None else self._led(led_to)
         free = self._filter.step(reference)
         self.blocked_ticks = 0 if free else self.blocked_ticks + 1
         self._reference = reference
         self._history.append((now_s, self.progress_s, reference.positions))
-        return self._checker.violation(self._filter.state.positions)
+        after = self._filter.state.positions
+        smooth = before.positions + before.velocities * dt + 0.5 * before.accelerations * dt**2
+        self.jump_rad = float(np.abs(after - smooth).max())
+        return self._checker.violation(after)
+
+    @property
+    def velocities(self) -> Array:
+        """Velocities of the newest set-point [rad/s], shape (7,)."""
+        return self._filter.state.velocities
+
+    def take_over(self) -> Array:
+        """Drop the path for a person; return where the arm would come to rest [rad], (7,)."""
+        self.give_up()
+        return self._reference.positions
 
     def give_up(self) -> None:
         """Drop a path that cannot be followed and come to rest as near as possible."""
         self._rest_at(self._filter.stopping_place)
+
+    def _blend_s(self, running: HermitePath, new: HermitePath) -> float:
+        """Return how long a change shall take [s]: a large one in a hurry would slow the arm."""
+        join, velocity = self._config.join, self._limits.velocity
+        here, there = (path.at(self.progress_s).positions for path in (running, new))
+        tcp_m = float(np.linalg.norm(arm_points(there)[0] - arm_points(here)[0]))
+        # The steepest slope of the quintic blend is 15/8 of its mean.
+        needed_s = 1.875 * max(
+            float((np.abs(there - here) / velocity).max()), tcp_m / self._config.envelope.speed_m_s
+        )
+        return min(join.longest_blend_s, max(join.blend_s, needed_s / join.blend_speed_share))
 
     def _running(self) -> HermitePath:
         return self._path or _standing(self.progress_s, self._reference.positions)
@@ -164,24 +210,24 @@ class SetPointGenerator:
             return JointMotion(point.positions, still, still)
         return JointMotion(point.positions, velocities, accelerations)
 
+    def _led(self, positions: Array) -> JointMotion:
+        velocities = (positions - self._reference.positions) / self._config.tick_s
+        return JointMotion(positions, velocities, np.zeros_like(positions))
+
     def _next_rate(self, profile: SpeedProfile) -> float:
         dt = self._config.tick_s
         target, slope = 0.0, profile.slope_per_s * _BRAKING_SLOPE_GAIN
         if not self._braking:
             ahead_s = self.progress_s + self._rate * dt
-            target = max(_CREEP_RATE, profile.rate_at(ahead_s)) * self._lag_factor()
+            target = max(_CREEP_RATE, profile.rate_at(ahead_s)) * self.keeping_up
         rise, fall = profile.slope_per_s * dt, slope * dt
         return self._rate + min(rise, max(-fall, target - self._rate))
-
-    def _lag_factor(self) -> float:
-        lag = self._reference.positions - self._filter.state.positions
-        lag_rad = float(np.abs(lag).max())
-        return min(1.0, max(0.0, (_LAG_FULL_RAD - lag_rad) / (_LAG_FULL_RAD - _LAG_START_RAD)))
 
     def _rest_at(self, positions: Array) -> None:
         still = np.zeros_like(positions)
         self._reference = JointMotion(positions, still, still)
         self._path = self._profile = None
+        self._live.clear()
         self._rate = 0.0
         self._braking = False
 

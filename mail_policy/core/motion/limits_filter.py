@@ -15,19 +15,22 @@ import numpy as np
 
 from mail_policy.core.frames import Array
 from mail_policy.core.motion.config import EnvelopeConfig
-from mail_policy.core.motion.geometry import arm_geometry, arm_points
+from mail_policy.core.motion.space_guard import SpaceGuard
 from mail_policy.core.robot_limits import JointLimits
 from mail_policy.core.types import JointSetPoint
 
 # How closely the filter follows: a triple pole of the tracking error per tick.
 _TRACKING_POLE = 0.45
-# Where a braking motion is checked, as shares of its duration.
-_U = np.array([0.08, 0.16, 0.3, 0.5])
-_VELOCITY_OF_V = 1.0 - 3.0 * _U**2 + 2.0 * _U**3
-_VELOCITY_OF_A = _U - 2.0 * _U**2 + _U**3
-_POSITION_OF_V = _U - _U**3 + 0.5 * _U**4
-_POSITION_OF_A = 0.5 * _U**2 - 2.0 / 3.0 * _U**3 + 0.25 * _U**4
-_MIX = (1.0, 0.5, 0.25)
+# Where a braking motion is checked, as shares of its duration; the last is where it ends. One that
+# begins nearly without acceleration only becomes slower, and fewer places are enough.
+_U = np.array([0.0, 0.07, 0.14, 0.21, 0.28, 0.36, 0.45, 0.6, 1.0])
+_FEW_U = np.array([0.0, 0.2, 0.5, 1.0])
+_FEW_SHARE = 0.15
+# A reference this near to where the arm would come to rest asks it to brake [rad].
+_SAME_PLACE_RAD = 1e-9
+# Where a whole tick towards the reference is not possible, these shares of one are tried; the
+# rest is braking.
+_MIX = (0.5, 0.25)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,19 +104,52 @@ def plan_braking(state: JointMotion, limits: JointLimits, shortest_s: float) -> 
     return BrakingMotion(state, duration_s)
 
 
-def _peak_velocity(v: Array, at: Array) -> Array:
-    """Return the largest speed of each joint during a braking motion [rad/s], shape (7,).
+def _joint_stays_inside(
+    q: float, v: float, at: float, t: float, limits: tuple[float, float, float]
+) -> bool:
+    """Whether one joint keeps its range and velocity while it brakes.
 
     Args:
-        v: Velocities at its start [rad/s], shape (7,).
-        at: Accelerations at its start times its duration [rad/s], shape (7,).
+        q: Where it starts [rad].
+        v: Its velocity [rad/s].
+        at: Its acceleration times the duration [rad/s].
+        t: The duration of the braking motion [s].
+        limits: Lowest and highest position [rad], highest velocity [rad/s].
     """
-    # The velocity profile has its extreme where -6 v u + at (1 - 3 u) = 0.
-    below = 6.0 * v + 3.0 * at
-    u = np.clip(at / np.where(np.abs(below) < 1e-12, np.inf, below), 0.0, 1.0)
-    extreme = v * (1.0 - 3.0 * u**2 + 2.0 * u**3) + at * (u - 2.0 * u**2 + u**3)
-    peak: Array = np.maximum(np.abs(v), np.abs(extreme))
-    return peak
+    lower, upper, fastest = limits
+    end = q + t * (0.5 * v + at / 12.0)
+    if not (abs(v) <= fastest and lower <= q <= upper and lower <= end <= upper):
+        return False
+    # The velocity v (1 - 3 u^2 + 2 u^3) + at (u - 2 u^2 + u^3) is extreme where its derivative
+    # is zero, and zero where the position is extreme.
+    slope, zero = 6.0 * v + 3.0 * at, -(2.0 * v + at)
+    if slope != 0.0 and 0.0 < (u := at / slope) < 1.0:
+        rest = (1.0 - u) ** 2
+        if abs(rest * (v * (1.0 + 2.0 * u) + at * u)) > fastest:
+            return False
+    if zero != 0.0 and 0.0 < (u := v / zero) < 1.0:
+        square = u * u
+        turn = q + t * (
+            v * (u - square * u + 0.5 * square * square)
+            + at * square * (0.5 - 2.0 / 3.0 * u + 0.25 * square)
+        )
+        return lower <= turn <= upper
+    return True
+
+
+def _profile(u: Array) -> tuple[Array, Array]:
+    """Return velocities and ways of a braking motion at shares of its duration.
+
+    Returns:
+        Velocities at all shares but the last, then ways at all, per duration; each row holds the
+        factors of the velocity and of acceleration times duration at the start.
+    """
+    velocity = np.stack([1.0 - 3.0 * u**2 + 2.0 * u**3, u - 2.0 * u**2 + u**3], axis=1)
+    way = np.stack([u - u**3 + 0.5 * u**4, 0.5 * u**2 - 2.0 / 3.0 * u**3 + 0.25 * u**4], axis=1)
+    return velocity[:-1], way
+
+
+_PROFILE, _FEW_PROFILE = _profile(_U), _profile(_FEW_U)
 
 
 class LimitsFilter:
@@ -127,10 +163,14 @@ class LimitsFilter:
 
     def __init__(self, limits: JointLimits, envelope: EnvelopeConfig, tick_s: float) -> None:
         self._limits = limits
-        self._envelope = envelope
+        self._joints = list(
+            zip(
+                *(values.tolist() for values in (limits.lower, limits.upper, limits.velocity)),
+                strict=True,
+            )
+        )
         self._tick_s = tick_s
-        self._lower_m = np.array(envelope.tcp_lower_m)
-        self._upper_m = np.array(envelope.tcp_upper_m)
+        self._guard = SpaceGuard(envelope, tick_s)
         self._gains = tracking_gains(tick_s)
         self.reset(0.5 * (limits.lower + limits.upper))
 
@@ -140,20 +180,45 @@ class LimitsFilter:
         self.state = JointMotion(positions.copy(), still, still)
         self._escape = BrakingMotion(self.state, self._tick_s)
         self._escape_used_s = 0.0
+        self._guard.reset(self.state.positions)
 
     def step(self, reference: JointMotion) -> bool:
         """Move one tick towards the reference. Returns False if a limit stood in the way."""
+        if self._is_stopping_place(reference):
+            self._brake()
+            return True
         towards = self._towards(reference)
-        braking = self._escape.after(self._escape_used_s + self._tick_s)
+        if self._takes(towards):
+            return True
+        braking = self._braking()
         for share in _MIX:
-            candidate = towards.mixed_with(braking, share)
-            escape = plan_braking(candidate, self._limits, self._tick_s)
-            if self._is_safe(escape):
-                self.state, self._escape, self._escape_used_s = candidate, escape, 0.0
-                return share == 1.0
-        self._escape_used_s += self._tick_s
-        self.state = braking
+            if self._takes(towards.mixed_with(braking, share)):
+                return False
+        self._brake()
         return False
+
+    def _takes(self, candidate: JointMotion) -> bool:
+        """Move to a state if it can be left by braking; return whether it can."""
+        escape = plan_braking(candidate, self._limits, self._tick_s)
+        if not self._is_safe(escape):
+            return False
+        self.state, self._escape, self._escape_used_s = candidate, escape, 0.0
+        self._guard.accept()
+        return True
+
+    def _braking(self) -> JointMotion:
+        """Return the state after a tick of the known braking motion."""
+        return self._escape.after(self._escape_used_s + self._tick_s)
+
+    def _brake(self) -> None:
+        self.state = self._braking()
+        self._escape_used_s += self._tick_s
+
+    def _is_stopping_place(self, reference: JointMotion) -> bool:
+        """Whether all that is wanted is to brake: no other way to that place is as good."""
+        if reference.velocities.any() or reference.accelerations.any():
+            return False
+        return bool(np.abs(reference.positions - self._escape.end).max() < _SAME_PLACE_RAD)
 
     @property
     def stopping_place(self) -> Array:
@@ -166,49 +231,35 @@ class LimitsFilter:
 
     def _towards(self, reference: JointMotion) -> JointMotion:
         """Return the state after a tick of the jerk that reduces the tracking error."""
-        q, v, a = self.state.positions, self.state.velocities, self.state.accelerations
-        dt, limits = self._tick_s, self._limits
+        dt, a, limits = self._tick_s, self.state.accelerations, self._limits
+        v = self.state.velocities + dt * a
+        q = self.state.positions + dt * (self.state.velocities + 0.5 * dt * a)
+        gains = self._gains
         jerk = (
-            self._gains[0] * (reference.positions - q - v * dt - 0.5 * a * dt**2)
-            + self._gains[1] * (reference.velocities - v - a * dt)
-            + self._gains[2] * (reference.accelerations - a)
+            gains[0] * (reference.positions - q)
+            + gains[1] * (reference.velocities - v)
+            + gains[2] * (reference.accelerations - a)
         )
-        jerk = np.clip(jerk, -limits.jerk, limits.jerk)
-        jerk = np.clip(jerk, (-limits.acceleration - a) / dt, (limits.acceleration - a) / dt)
-        return JointMotion(
-            q + v * dt + 0.5 * a * dt**2 + jerk * dt**3 / 6.0,
-            v + a * dt + 0.5 * jerk * dt**2,
-            a + jerk * dt,
-        )
+        most = np.minimum(limits.jerk, (limits.acceleration - a) / dt)
+        least = np.maximum(-limits.jerk, (-limits.acceleration - a) / dt)
+        jerk = np.minimum(np.maximum(jerk, least), most)
+        return JointMotion(q + dt**3 / 6.0 * jerk, v + 0.5 * dt**2 * jerk, a + dt * jerk)
 
     def _is_safe(self, escape: BrakingMotion) -> bool:
         """Whether a state can be left by braking without meeting a limit."""
-        start, limits, t = escape.start, self._limits, escape.duration_s
-        v, at = start.velocities, start.accelerations * t
-        if (_peak_velocity(v, at) > limits.velocity).any():
+        start, t = escape.start, escape.duration_s
+        # The velocity within the tick may exceed that at both ends of it.
+        step = np.abs(start.positions - self.state.positions)
+        if (step > self._limits.velocity * self._tick_s).any():
             return False
-        velocities = np.vstack([v, np.outer(_VELOCITY_OF_V, v) + np.outer(_VELOCITY_OF_A, at)])
-        way = t * (np.outer(_POSITION_OF_V, v) + np.outer(_POSITION_OF_A, at))
-        positions = np.vstack([start.positions, start.positions + way, escape.end])
-        if (positions < limits.lower).any() or (positions > limits.upper).any():
+        motion = np.stack([start.velocities, start.accelerations * t])
+        joints = zip(start.positions.tolist(), *motion.tolist(), self._joints, strict=True)
+        if not all(_joint_stays_inside(q, v, at, t, limits) for q, v, at, limits in joints):
             return False
-        return self._keeps_speed(start.positions, velocities) and self._is_inside(escape.end)
-
-    def _keeps_speed(self, positions: Array, velocities: Array) -> bool:
-        geometry = arm_geometry(positions)
-        for jacobian in (geometry.tcp_jacobian[:3], geometry.elbow_jacobian):
-            speeds = velocities @ jacobian.T
-            if np.einsum("ij,ij->i", speeds, speeds).max() > self._envelope.speed_m_s**2:
-                return False
-        return True
-
-    def _is_inside(self, positions: Array) -> bool:
-        tcp, elbow = arm_points(positions)
-        return bool(
-            (tcp >= self._lower_m).all()
-            and (tcp <= self._upper_m).all()
-            and elbow[2] >= self._envelope.elbow_lower_z_m
-        )
+        speeds = np.abs(motion).max(axis=1)
+        velocity, way = _FEW_PROFILE if speeds[1] < _FEW_SHARE * speeds[0] else _PROFILE
+        positions = start.positions + t * (way @ motion)
+        return self._guard.allows(self.state.positions, positions, velocity @ motion)
 
 
 def tracking_gains(tick_s: float, pole: float = _TRACKING_POLE) -> Array:

@@ -4,13 +4,14 @@ from itertools import pairwise
 
 import numpy as np
 
+from mail_policy.core.frames import Array
 from mail_policy.core.kinematics import (
     HOME_JOINT_POSITIONS,
     forward_kinematics,
     inverse_kinematics,
 )
 from mail_policy.core.motion.config import EnvelopeConfig, MotionConfig
-from mail_policy.core.motion.geometry import arm_points
+from mail_policy.core.motion.posture_check import posture_refusal
 from mail_policy.core.motion.trajectory import HermitePath, join_paths, minimum_jerk_path
 from mail_policy.core.motion.values import Command, CommandName, MotionState
 from mail_policy.core.robot_limits import JointLimits
@@ -19,6 +20,8 @@ from mail_policy.core.types import ArmReading
 MAX_TASK_LENGTH = 256
 MAX_DURATION_S = 3600.0
 _RETREAT_ERROR_M = 0.02
+# Postures along the way home are checked at this distance of any joint [rad].
+_CHECK_STEP_RAD = 0.02
 
 _S = MotionState
 # States in which a request is possible; a request that is not listed is always possible.
@@ -27,7 +30,7 @@ _ALLOWED = {
     CommandName.DISARM: {_S.READY, _S.STOPPED},
     CommandName.HOME: {_S.READY},
     CommandName.START_POLICY: {_S.READY},
-    CommandName.RESUME: {_S.STOPPED},
+    CommandName.RESUME: {_S.STOPPED, _S.HOLD, _S.READY},
     CommandName.RECOVER: {_S.FAULT},
     CommandName.RESET_ESTOP: {_S.ESTOP},
 }
@@ -37,6 +40,7 @@ _REMEDIES = {
     _S.READY: "the arm is ready already",
     _S.HOMING: "wait until homing is done, or call arm/stop",
     _S.POLICY: "call arm/stop first",
+    _S.TELEOP: "let go of the dead-man switch first",
     _S.HOLD: "call arm/stop first",
     _S.STOPPED: "call arm/resume first",
     _S.FAULT: "call arm/recover first",
@@ -76,21 +80,12 @@ def arming_refusal(reading: ArmReading, limits: JointLimits, envelope: EnvelopeC
             f"joint {joint + 1} at {q[joint]:.3f} rad is outside {limits.lower[joint]:.3f} to "
             f"{limits.upper[joint]:.3f}; guide the arm back by hand"
         )
-    if not is_inside(q, envelope):
-        tcp = np.round(arm_points(q)[0], 3).tolist()
-        return f"TCP at {tcp} m is outside the workspace; guide the arm back by hand"
-    return ""
-
-
-def is_inside(joint_positions: np.ndarray, envelope: EnvelopeConfig) -> bool:
-    """Whether TCP and elbow lie inside the envelope."""
-    tcp, elbow = arm_points(joint_positions)
-    inside = (tcp >= envelope.tcp_lower_m).all() and (tcp <= envelope.tcp_upper_m).all()
-    return bool(inside and elbow[2] >= envelope.elbow_lower_z_m)
+    refused = posture_refusal(q[None], envelope)
+    return f"{refused}; guide the arm back by hand" if refused else ""
 
 
 def home_path(
-    positions: np.ndarray, progress_s: float, limits: JointLimits, config: MotionConfig
+    positions: Array, progress_s: float, limits: JointLimits, config: MotionConfig
 ) -> HermitePath | str:
     """Plan the way home; a string says why there is none.
 
@@ -111,20 +106,26 @@ def home_path(
         legs.append(
             minimum_jerk_path(start, end, peak_velocity=peak_velocity, start_progress_s=start_s)
         )
-    path = join_paths(legs)
-    if not all(is_inside(q, config.envelope) for q in path.positions):
-        return "the straight way home leaves the workspace; guide the arm nearer to home"
-    return path
+    refused = posture_refusal(_along(stops), config.envelope)
+    if refused:
+        return f"on the straight way home {refused}; guide the arm nearer to home"
+    return join_paths(legs)
 
 
-def _retreat(positions: np.ndarray, distance_m: float, config: MotionConfig) -> np.ndarray | None:
+def _along(stops: list[Array]) -> Array:
+    """Return postures on the straight ways between some, shape (n, 7), without the first one."""
+    rows = []
+    for start, end in pairwise(stops):
+        steps = 1 + int(np.abs(end - start).max() / _CHECK_STEP_RAD)
+        rows.append(start + np.linspace(0.0, 1.0, steps + 1)[1:, None] * (end - start))
+    return np.concatenate(rows)
+
+
+def _retreat(positions: Array, distance_m: float, config: MotionConfig) -> Array | None:
     """Return where the arm is after backing off along the hand's axis, None if it cannot."""
     back = np.eye(4)
     back[2, 3] = -distance_m
     solution = inverse_kinematics(forward_kinematics(positions) @ back, positions)
+    q = solution.joint_positions
     reached = solution.position_error_m < _RETREAT_ERROR_M
-    return (
-        solution.joint_positions
-        if reached and is_inside(solution.joint_positions, config.envelope)
-        else None
-    )
+    return q if reached and not posture_refusal(q[None], config.envelope) else None

@@ -5,14 +5,14 @@ parametrisation (Bobrow 1985), with a conservative, constant braking slope: a li
 at a grid of points, then each point is lowered until the next one can be reached by braking.
 """
 
-from math import sqrt
-
 import numpy as np
 
 from mail_policy.core.frames import Array
+from mail_policy.core.kinematics import chain_frames, condition_numbers
 from mail_policy.core.motion.config import EnvelopeConfig
-from mail_policy.core.motion.geometry import arm_geometry
+from mail_policy.core.motion.self_collision import self_collision
 from mail_policy.core.motion.trajectory import HermitePath
+from mail_policy.core.motion.workspace import workspace
 from mail_policy.core.robot_limits import JointLimits
 
 # Keeps some of each limit for the corrections of the limits filter.
@@ -22,6 +22,8 @@ _LOWEST_CURVE_RATE = 0.3
 _BRAKING_SHARE = 0.6
 _LOWEST_SLOPE, _HIGHEST_SLOPE = 1.0, 8.0
 _SMALL = 1e-9
+# Speeds are measured by moving all points for this long [s].
+_MOMENT_S = 1e-6
 
 
 class SpeedProfile:
@@ -58,13 +60,25 @@ class SpeedProfile:
 
 
 def _space_rates(positions: Array, velocities: Array, envelope: EnvelopeConfig) -> Array:
-    """Return the rates at which TCP and elbow reach the allowed speed, shape (n,)."""
-    fastest_m_s = np.empty(len(positions))
-    for i, (q, velocity) in enumerate(zip(positions, velocities, strict=True)):
-        geometry = arm_geometry(q)
-        tcp, elbow = geometry.tcp_jacobian[:3] @ velocity, geometry.elbow_jacobian @ velocity
-        fastest_m_s[i] = sqrt(max(float(tcp @ tcp), float(elbow @ elbow)))
-    return _USED_SHARE * envelope.speed_m_s / (fastest_m_s + _SMALL)
+    """Return the rates that the limits in space allow, shape (n,)."""
+    n, boxes = len(positions), workspace(envelope)
+    frames = chain_frames(np.concatenate([positions, positions + _MOMENT_S * velocities]))
+    points, here = boxes.points(frames), frames[:, :n]
+    fastest_m_s = boxes.longest_m(points[n:] - points[:n]) / _MOMENT_S
+    rates: Array = _USED_SHARE * envelope.speed_m_s / (fastest_m_s + _SMALL)
+    for values, slow, stop in (
+        (
+            self_collision(envelope).clearances_m(here),
+            envelope.slow_clearance_m,
+            envelope.stop_clearance_m,
+        ),
+        (condition_numbers(here), envelope.slow_condition, envelope.stop_condition),
+    ):
+        shares = np.clip((values - stop) / (slow - stop), 0.0, 1.0)
+        # Away from a danger is free: only a share that becomes smaller counts.
+        nearing = np.diff(values, append=values[-1]) * (stop - slow) > 0.0
+        rates = np.where(nearing, np.minimum(rates, shares), rates)
+    return rates
 
 
 def _largest_accelerations(grid_s: Array, positions: Array, velocities: Array) -> Array:

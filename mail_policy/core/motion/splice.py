@@ -1,4 +1,6 @@
-"""Joins a new trajectory to the one that runs, without a jump."""
+"""Joins a new trajectory to the ones before it, without a jump."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -6,12 +8,37 @@ from mail_policy.core.frames import Array
 from mail_policy.core.motion.trajectory import HermitePath
 
 _KNOTS = 6
+_FADE_S = 0.3
 
 
 def join_distance(running: HermitePath, new: HermitePath, progress_s: float) -> float:
     """Return the largest joint distance between two paths at one progress [rad]."""
     gap = new.at(progress_s).positions - running.at(progress_s).positions
     return float(np.max(np.abs(gap)))
+
+
+def ensemble(paths: Sequence[HermitePath], progress_s: float, decay: float) -> HermitePath:
+    """Return the weighted mean of paths, from some progress to the end of the newest.
+
+    Temporal ensembling (ACT, Zhao et al. 2023): each instant is the mean of all paths that speak
+    about it, the k-th oldest of them with weight exp(-decay k).
+
+    Args:
+        paths: The oldest first; the newest decides about instants and end.
+        progress_s: Where the mean begins [s].
+        decay: How fast the weight falls from the oldest to the newest.
+    """
+    newest = paths[-1]
+    knots_s = np.concatenate([[progress_s], newest.progress_s[newest.progress_s > progress_s]])
+    positions = []
+    for knot_s in knots_s.tolist():
+        speaking = [path for path in paths[:-1] if path.end_s > knot_s]
+        # A path fades out before its end: the mean must not jump when it has no more to say.
+        fading = [min(1.0, (path.end_s - knot_s) / _FADE_S) for path in speaking]
+        weights = np.exp(-decay * np.arange(len(speaking) + 1)) * [*fading, 1.0]
+        rows = np.array([path.at(knot_s).positions for path in (*speaking, newest)])
+        positions.append(weights @ rows / weights.sum())
+    return HermitePath(knots_s, np.array(positions))
 
 
 def splice(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mail_policy.core.types import ActionChunk, ArmReading, JointSetPoint
+from mail_policy.core.types import ActionChunk, ArmReading, JointSetPoint, TeleopCommand
 
 
 class MotionState(StrEnum):
@@ -13,6 +13,7 @@ class MotionState(StrEnum):
     IDLE = "idle"
     READY = "ready"
     HOMING = "homing"
+    TELEOP = "teleop"
     POLICY = "policy"
     HOLD = "hold"
     STOPPED = "stopped"
@@ -24,7 +25,7 @@ class MotionState(StrEnum):
 
 
 # A set-point may differ from the last one only in these; HOLD and STOPPED brake, then hold.
-MOVING_STATES = frozenset({MotionState.HOMING, MotionState.POLICY})
+MOVING_STATES = frozenset({MotionState.HOMING, MotionState.TELEOP, MotionState.POLICY})
 CONTROLLED_STATES = MOVING_STATES | {MotionState.READY, MotionState.HOLD, MotionState.STOPPED}
 # Left by an operator's action only.
 LATCHED_STATES = frozenset({MotionState.STOPPED, MotionState.FAULT, MotionState.ESTOP})
@@ -88,7 +89,13 @@ class MotionInputs:
         arm_fault: Why the driver failed since the last tick, "" if it did not.
         commands: Operator's requests in order of arrival.
         chunk: The newest action chunk since the last tick, if any.
-        heartbeat: The policy was heard since the last tick.
+        heartbeat_epoch: The lease that a policy named in its heartbeat since the last tick, None
+            if none was heard.
+        clock_offset_s: How far the policy's clock is ahead of ours [s], None if unknown.
+        chunk_publishers: How many programs offer action chunks.
+        teleop: The newest command of a person since the last tick, if any.
+        estop_beat: The heartbeat of the emergency stop since the last tick: True while nobody
+            pressed it, False once somebody did, None if none was heard.
         recovered: Result of a recovery that the core asked for, None while there is none.
     """
 
@@ -96,7 +103,11 @@ class MotionInputs:
     arm_fault: str = ""
     commands: tuple[Command, ...] = ()
     chunk: ActionChunk | None = None
-    heartbeat: bool = False
+    heartbeat_epoch: int | None = None
+    clock_offset_s: float | None = None
+    chunk_publishers: int = 1
+    teleop: TeleopCommand | None = None
+    estop_beat: bool | None = None
     recovered: bool | None = None
 
 
@@ -113,7 +124,10 @@ class Decision:
         observation_age_s: From capture to this decision [s].
         camera_to_command_s: From capture to the chunk's first set-point [s]; 0 if rejected.
         skipped_steps: Rows whose time had passed.
-        join_jump_rad: Largest joint distance between old and new trajectory at the join [rad].
+        disagreement_rad: Largest joint distance between the old and the new trajectory at the
+            join [rad]: how much the policy has changed its mind.
+        join_jump_rad: Largest joint distance between the first set-point after the join and where
+            the motion before it, continued smoothly, would have been [rad].
     """
 
     lease_epoch: int
@@ -124,6 +138,7 @@ class Decision:
     observation_age_s: float
     camera_to_command_s: float = 0.0
     skipped_steps: int = 0
+    disagreement_rad: float = 0.0
     join_jump_rad: float = 0.0
 
 
@@ -134,7 +149,7 @@ class MotionOutputs:
     Attributes:
         state: What the arm is doing.
         cause: Why, for the operator.
-        lease_holder: "policy", "homing" or "".
+        lease_holder: "policy", "teleop", "homing" or "".
         lease_epoch: Increments with every lease and every stop.
         task: Task of the running policy lease.
         wants_control: Whether one of our motions shall run.

@@ -2,7 +2,11 @@
 
 from collections import deque
 
+import numpy as np
+
+from mail_policy.core.frames import Array
 from mail_policy.core.motion.admission import Rejection
+from mail_policy.core.types import NUM_JOINTS
 
 _WINDOW_S = 2.0
 _FEW = 6
@@ -61,4 +65,37 @@ class RejectionWatch:
         rejected = sum(refused for _, refused in self._recent)
         if rejected >= _FEW and rejected > self._max_share * len(self._recent):
             return f"{rejected} of the last {len(self._recent)} chunks refused, last by {rule}"
+        return ""
+
+
+class OscillationWatch:
+    """Sees an arm that shakes: joints that change their direction again and again.
+
+    Args:
+        speed_rad_s: Slower motion of a joint has no direction [rad/s].
+        changes_per_s: More changes of direction of one joint within a second are shaking.
+    """
+
+    def __init__(self, speed_rad_s: float, changes_per_s: int) -> None:
+        self._speed_rad_s = speed_rad_s
+        self._changes_per_s = changes_per_s
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all motion."""
+        self._directions = np.zeros(NUM_JOINTS)
+        self._changed_at_s: list[deque[float]] = [deque() for _ in range(NUM_JOINTS)]
+
+    def update(self, velocities: Array, now_s: float) -> str:
+        """Take commanded velocities [rad/s]. Returns which joint shakes, "" if none."""
+        fast = np.abs(velocities) > self._speed_rad_s
+        turned = fast & (self._directions * velocities < 0.0)
+        self._directions = np.where(fast, np.sign(velocities), self._directions)
+        for joint in np.flatnonzero(turned):
+            times_s = self._changed_at_s[joint]
+            times_s.append(now_s)
+            while times_s[0] < now_s - 1.0:
+                times_s.popleft()
+            if len(times_s) > self._changes_per_s:
+                return f"joint {joint + 1} changed direction {len(times_s)} times within a second"
         return ""

@@ -7,7 +7,7 @@ from types import FrameType
 
 from mail_bringup.operator_node import Operator, OperatorError
 from mail_bringup.startup import StartupError, StartupLimits, bring_up, start_task
-from mail_bringup.supervisor_node import DiagnosticsReporter, declare_parameters
+from mail_bringup.supervisor_node import DiagnosticsReporter, EstopBeacon, declare_parameters
 
 _CLOCK_LIMIT_S = 60.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -43,6 +43,7 @@ def supervise(
     names = list(values["nodes"])
     # Kept alive by the operator's node.
     DiagnosticsReporter(operator.node, operator, names)
+    EstopBeacon(operator.node)
     if not operator.wait_until(lambda: operator.time_s() > 0.0, _CLOCK_LIMIT_S):
         raise StartupError("the twin's clock does not run; its own output above says why")
     bring_up(operator, names, limits or StartupLimits(), log.info)

@@ -8,11 +8,16 @@ from lifecycle_msgs.msg import TransitionEvent
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
 
 from mail_bringup.conversions import findings_to_msg
 from mail_bringup.diagnostics import StackView, findings
 
 _PERIOD_S = 1.0
+_BEAT_S = 0.05
+_BEAT = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 _PARAMETERS: tuple[tuple[str, Any, str], ...] = (
     ("nodes", ["camera", "arm", "policy"], "lifecycle nodes in the order of activation"),
     ("task", "", "what the policy shall do"),
@@ -72,3 +77,37 @@ class DiagnosticsReporter:
     def _publish(self) -> None:
         stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(findings_to_msg(findings(self.view()), stamp))
+
+
+class EstopBeacon:
+    """The software's emergency stop: beats on `estop/heartbeat` while nobody pressed it.
+
+    The arm stops when it hears false, and when it hears nothing, so this program need not live
+    for the stop to work. `estop/trigger` latches it, `estop/reset` lets it beat again; then the
+    operator calls `arm/reset_estop`. It replaces no hardware button.
+
+    Args:
+        node: The node to publish with.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._free = True
+        self._publisher = node.create_publisher(Bool, "estop/heartbeat", _BEAT)
+        node.create_service(Trigger, "estop/trigger", self._on_trigger)
+        node.create_service(Trigger, "estop/reset", self._on_reset)
+        node.create_timer(_BEAT_S, self._beat, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _beat(self) -> None:
+        self._publisher.publish(Bool(data=self._free))
+
+    def _on_trigger(self, request: Trigger.Request, reply: Trigger.Response) -> Trigger.Response:
+        self._free = False
+        self._beat()
+        reply.success, reply.message = True, "pressed; release it with estop/reset"
+        return reply
+
+    def _on_reset(self, request: Trigger.Request, reply: Trigger.Response) -> Trigger.Response:
+        self._free = True
+        self._beat()
+        reply.success, reply.message = True, "released; go on with arm/reset_estop"
+        return reply

@@ -1,0 +1,1 @@
+"""A robot that misbehaves on command, behind the network protocol of the real one."""
