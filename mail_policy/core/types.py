@@ -103,10 +103,12 @@ class JointSetPoint:
     Attributes:
         positions: [rad], shape (7,).
         velocities: [rad/s], shape (7,).
+        accelerations: [rad/s2], shape (7,).
     """
 
     positions: NDArray[np.float64]
     velocities: NDArray[np.float64]
+    accelerations: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
