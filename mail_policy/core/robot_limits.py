@@ -62,6 +62,9 @@ def joint_limits(robot_type: RobotType) -> JointLimits:
     return FER_JOINT_LIMITS if robot_type is RobotType.FER else FR3_JOINT_LIMITS
 
 
+# The library that streams to either arm accepts no larger limit for any joint [rad/s2].
+_STREAMED_ACCELERATION = 10.0
+
 # A posture or a demonstration inside these limits is legal on both arms.
 SHARED_JOINT_LIMITS = JointLimits(
     lower=np.maximum(FER_JOINT_LIMITS.lower, FR3_JOINT_LIMITS.lower),
@@ -80,34 +83,59 @@ class LimitShares:
         velocity: Share of the joint velocity limits.
         acceleration: Share of the joint acceleration limits.
         jerk: Share of the joint jerk limits.
+        braking_acceleration: Share of the joint acceleration limits for protective stops.
+        braking_jerk: Share of the joint jerk limits for protective stops.
         position_margin_rad: Distance kept from the joint position limits [rad].
     """
 
     velocity: float = 0.5
     acceleration: float = 0.5
     jerk: float = 0.1
+    braking_acceleration: float = 0.8
+    braking_jerk: float = 0.5
     position_margin_rad: float = 0.05
 
     def __post_init__(self) -> None:
         """Refuse shares that would loosen a limit or forbid all motion."""
-        for name in ("velocity", "acceleration", "jerk"):
+        for name in ("velocity", "acceleration", "jerk", "braking_acceleration", "braking_jerk"):
             if not 0.0 < getattr(self, name) <= 1.0:
                 raise ValueError(
                     f"{name} must be a share in (0, 1], got {getattr(self, name)}; "
                     "the robot's own limits cannot be exceeded"
                 )
+        if self.braking_acceleration < self.acceleration or self.braking_jerk < self.jerk:
+            raise ValueError(
+                "braking_acceleration and braking_jerk must not be below acceleration and jerk: a "
+                "motion must be stopped at least as fast as it began"
+            )
         if not 0.0 <= self.position_margin_rad <= 0.5:
             raise ValueError(
                 f"position_margin_rad must be in [0, 0.5] rad, got {self.position_margin_rad}"
             )
 
 
-def tightened(limits: JointLimits, shares: LimitShares) -> JointLimits:
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class WorkingLimits(JointLimits):
+    """What of a robot's limits is used: calm motion, and harder braking for protective stops.
+
+    Attributes:
+        braking_acceleration: Largest acceleration while braking [rad/s2].
+        braking_jerk: Largest jerk while braking [rad/s3].
+    """
+
+    braking_acceleration: NDArray[np.float64]
+    braking_jerk: NDArray[np.float64]
+
+
+def tightened(limits: JointLimits, shares: LimitShares) -> WorkingLimits:
     """Return working limits: a share of the robot's limits, inside its position limits."""
-    return JointLimits(
+    acceleration = np.minimum(limits.acceleration, _STREAMED_ACCELERATION)
+    return WorkingLimits(
         lower=limits.lower + shares.position_margin_rad,
         upper=limits.upper - shares.position_margin_rad,
         velocity=limits.velocity * shares.velocity,
-        acceleration=limits.acceleration * shares.acceleration,
+        acceleration=acceleration * shares.acceleration,
         jerk=limits.jerk * shares.jerk,
+        braking_acceleration=acceleration * shares.braking_acceleration,
+        braking_jerk=limits.jerk * shares.braking_jerk,
     )

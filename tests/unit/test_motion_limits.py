@@ -38,6 +38,8 @@ from mail_sim.world.tasks import TASKS
 from mail_sim.world.world import World
 
 LIMITS = tightened(joint_limits(RobotType.FR3), LimitShares())
+# Derivatives that the checker bounds, in their order.
+CHECKED = ("velocity", "braking_acceleration", "braking_jerk")
 ENVELOPE = EnvelopeConfig()
 WIDE = EnvelopeConfig(
     **{  # type: ignore[arg-type]
@@ -126,14 +128,14 @@ def test_braking_motions_keep_acceleration_and_jerk_and_end_at_rest(seed: int) -
     state = JointMotion(
         HOME_JOINT_POSITIONS,
         rng.uniform(-1, 1, 7) * LIMITS.velocity,
-        rng.uniform(-1, 1, 7) * LIMITS.acceleration,
+        rng.uniform(-1, 1, 7) * LIMITS.braking_acceleration,
     )
     braking = plan_braking(state, LIMITS, TICK_S)
     times_s = np.linspace(0.0, braking.duration_s, 400)
     accelerations = np.array([braking.after(float(t)).accelerations for t in times_s])
     jerks = np.diff(accelerations, axis=0) / (times_s[1] - times_s[0])
-    assert (np.abs(accelerations) <= LIMITS.acceleration * (1 + 1e-9)).all()
-    assert (np.abs(jerks) <= LIMITS.jerk * (1 + 1e-6)).all()
+    assert (np.abs(accelerations) <= LIMITS.braking_acceleration * (1 + 1e-9)).all()
+    assert (np.abs(jerks) <= LIMITS.braking_jerk * (1 + 1e-6)).all()
     end = braking.after(braking.duration_s)
     np.testing.assert_allclose(end.velocities, 0.0, atol=1e-12)
     np.testing.assert_allclose(end.positions, braking.end, atol=1e-12)
@@ -301,7 +303,7 @@ def test_checker_refuses_what_is_not_finite() -> None:
 
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_checker_sees_a_thousandth_beyond_each_derivative(order: int) -> None:
-    limit = (LIMITS.velocity, LIMITS.acceleration, LIMITS.jerk)[order - 1][0]
+    limit = getattr(LIMITS, CHECKED[order - 1])[0]
     name = ("velocity", "acceleration", "jerk")[order - 1]
     for share, expected in ((0.999, ""), (1.001, name)):
         # The first three set-points follow a polynomial whose derivative is the limit's share.
@@ -322,8 +324,7 @@ def test_checker_sees_a_thousandth_beyond_each_derivative(order: int) -> None:
 def loosened_below(order: int) -> object:
     """Return limits in which only one derivative can be violated."""
     much = np.full(7, 1e9)
-    names = ("velocity", "acceleration", "jerk")
-    return replace(LIMITS, **{name: much for name in names if name != names[order - 1]})
+    return replace(LIMITS, **{name: much for name in CHECKED if name != CHECKED[order - 1]})
 
 
 @pytest.mark.parametrize(

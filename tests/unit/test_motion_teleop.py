@@ -94,6 +94,14 @@ def test_a_switch_that_was_never_open_moves_nothing(rig: Rig) -> None:
     np.testing.assert_array_equal(rig.positions, start)
 
 
+def test_a_stale_or_broken_release_does_not_prove_that_the_switch_opens(rig: Rig) -> None:
+    person = Person(rig)
+    rig.step(teleop=person.command(dead_man=False, age_s=5.0))
+    rig.step(teleop=person.command(dead_man=False, twist=np.full(6, np.nan)))
+    person.moves(20)
+    assert rig.last.state == "ready"
+
+
 def test_a_switch_that_stays_closed_over_a_stop_moves_nothing(rig: Rig) -> None:
     person = Person(rig)
     person.touches()

@@ -34,7 +34,11 @@ def test_tightened_limits_are_a_share_inside_the_range(robot_type: RobotType) ->
     limits = joint_limits(robot_type)
     tight = tightened(limits, LimitShares(velocity=0.25, acceleration=0.5, jerk=0.1))
     np.testing.assert_allclose(tight.velocity, 0.25 * limits.velocity)
-    np.testing.assert_allclose(tight.acceleration, 0.5 * limits.acceleration)
+    # franky streams to no joint with more than 10 rad/s2.
+    streamed = np.minimum(limits.acceleration, 10.0)
+    np.testing.assert_allclose(tight.acceleration, 0.5 * streamed)
+    np.testing.assert_allclose(tight.braking_acceleration, 0.8 * streamed)
+    np.testing.assert_allclose(tight.braking_jerk, 0.5 * limits.jerk)
     np.testing.assert_allclose(tight.jerk, 0.1 * limits.jerk)
     np.testing.assert_allclose(tight.lower, limits.lower + 0.05)
     np.testing.assert_allclose(tight.upper, limits.upper - 0.05)
@@ -47,3 +51,8 @@ def test_tightened_limits_are_a_share_inside_the_range(robot_type: RobotType) ->
 def test_a_share_that_would_loosen_a_limit_is_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=name):
         LimitShares(**{name: value})
+
+
+def test_braking_may_not_be_weaker_than_motion() -> None:
+    with pytest.raises(ValueError, match="braking"):
+        LimitShares(acceleration=0.9)

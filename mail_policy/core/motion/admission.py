@@ -48,6 +48,10 @@ from mail_policy.core.motion.config import AdmissionConfig
 from mail_policy.core.types import ActionChunk
 
 
+# No length, angle or width of an arm is larger [m, rad]; squares of it do not overflow.
+_LARGEST = 1000.0
+
+
 @dataclass(frozen=True, slots=True)
 class Rejection:
     """Why a chunk may not move the arm.
@@ -149,6 +153,8 @@ def _judge_shape(
     timing = (chunk.observed_at_s, chunk.step_period_s)
     if not (np.isfinite(chunk.values).all() and np.isfinite(timing).all()):
         return Rejection("finite", "values, stamp and period must not hold NaN or infinity")
+    if np.abs(chunk.values).max() > _LARGEST:
+        return Rejection("finite", f"values must be SI units, at most {_LARGEST:.0f}")
     return None
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from mail_policy.core.frames import Array
 from mail_policy.core.motion.checked_body import CheckedBody
 from mail_policy.core.motion.config import EnvelopeConfig
-from mail_policy.core.robot_limits import JointLimits
+from mail_policy.core.robot_limits import WorkingLimits
 
 # Backward differences of exact samples of a motion never exceed the bounds of the motion: only
 # rounding is left, which a division by the cube of a tick magnifies.
@@ -34,7 +34,7 @@ class SetPointChecker:
         tick_s: Time between set-points [s].
     """
 
-    def __init__(self, limits: JointLimits, envelope: EnvelopeConfig, tick_s: float) -> None:
+    def __init__(self, limits: WorkingLimits, envelope: EnvelopeConfig, tick_s: float) -> None:
         self._limits = limits
         self._envelope = envelope
         self._tick_s = tick_s
@@ -45,8 +45,8 @@ class SetPointChecker:
             (name, unit, (1.0 + _DERIVATIVE_TOLERANCE) * limit + _DERIVATIVE_TOLERANCE)
             for name, unit, limit in (
                 ("velocity", "rad/s", limits.velocity),
-                ("acceleration", "rad/s2", limits.acceleration),
-                ("jerk", "rad/s3", limits.jerk),
+                ("acceleration", "rad/s2", limits.braking_acceleration),
+                ("jerk", "rad/s3", limits.braking_jerk),
             )
         ]
         self._past: Array = np.zeros((4, 7))

@@ -154,8 +154,7 @@ class MotionCore:
         elif self._status.state is _S.POLICY and self._desk.plan is not None:
             self._width_m = self._desk.plan.width_at(self._generator.progress_s)
             if self._generator.is_lost:
-                self._generator.give_up()
-                self._status.enter(_S.HOLD, "a limit keeps the arm from its path", now_s)
+                self._governor.enter(_S.HOLD, "a limit keeps the arm from its path", now_s)
             elif not self._generator.has_path:
                 self._status.enter(_S.HOLD, "the chunk ended without a successor", now_s)
 
@@ -173,8 +172,7 @@ class MotionCore:
 
     def _watch_homing(self, now_s: float) -> None:
         if self._generator.is_lost:
-            self._generator.give_up()
-            self._status.enter(_S.STOPPED, "a limit keeps the arm from its way home", now_s)
+            self._governor.enter(_S.STOPPED, "a limit keeps the arm from its way home", now_s)
         elif self._generator.is_at_rest:
             self._status.enter(_S.READY, "at home", now_s)
 

@@ -5,23 +5,22 @@ from collections import deque
 import numpy as np
 
 from mail_policy.core.frames import Array
+from mail_policy.core.kinematics import forward_kinematics
 from mail_policy.core.motion.admission import Rejection
 from mail_policy.core.motion.checker import SetPointChecker
 from mail_policy.core.motion.chunk_planner import Anchor
 from mail_policy.core.motion.config import JoinMode, MotionConfig
-from mail_policy.core.motion.geometry import arm_points
 from mail_policy.core.motion.limits_filter import JointMotion, LimitsFilter
 from mail_policy.core.motion.speed_profile import SpeedProfile
 from mail_policy.core.motion.splice import ensemble, join_distance, splice
 from mail_policy.core.motion.trajectory import HermitePath
-from mail_policy.core.robot_limits import JointLimits
+from mail_policy.core.robot_limits import WorkingLimits
 from mail_policy.core.types import JointSetPoint
 
 HISTORY_S = 1.6
 # A running path whose join is closer than this is replaced at rest without a blend [rad].
 _SAME_PLACE_RAD = 0.002
 _CREEP_RATE = 0.02
-_BRAKING_SLOPE_GAIN = 1.4
 # The reference waits for the arm when the filter lags behind by more than this [rad].
 _LAG_START_RAD, _LAG_FULL_RAD = 0.01, 0.04
 _LOST_TICKS = 20
@@ -35,7 +34,7 @@ class SetPointGenerator:
         limits: Working limits of the joints.
     """
 
-    def __init__(self, config: MotionConfig, limits: JointLimits) -> None:
+    def __init__(self, config: MotionConfig, limits: WorkingLimits) -> None:
         self._config = config
         self._limits = limits
         self._filter = LimitsFilter(limits, config.envelope, config.tick_s)
@@ -57,7 +56,6 @@ class SetPointGenerator:
         self._live.clear()
         self._path = self._profile = None
         self._rate = 0.0
-        self._braking = False
         self.progress_s = 0.0
         self.blocked_ticks = 0
         self.jump_rad = 0.0
@@ -119,7 +117,7 @@ class SetPointGenerator:
         if gap_rad > config.max_join_rad:
             detail = f"joint gap {gap_rad:.3f} rad, limit is {config.max_join_rad} rad"
             return Rejection("join", detail)
-        here, there = (arm_points(p.at(self.progress_s).positions)[0] for p in (running, path))
+        here, there = (self._tcp_m(each) for each in (running, path))
         gap_m = float(np.linalg.norm(there - here))
         if gap_m > config.max_join_m:
             return Rejection("join", f"TCP gap {gap_m:.3f} m, limit is {config.max_join_m} m")
@@ -138,14 +136,7 @@ class SetPointGenerator:
             path = splice(running, path, progress_s=self.progress_s, blend_s=blend_s)
         self._path = path
         self._profile = SpeedProfile(path, self.progress_s, self._limits, self._config.envelope)
-        self._braking = False
         return distance_rad
-
-    def brake(self) -> None:
-        """Come to rest: along the path if there is one, otherwise as near as possible."""
-        if self._path is None:
-            self.give_up()
-        self._braking = True
 
     def tick(self, now_s: float, led_to: Array | None = None) -> str:
         """Move on by one tick. Returns what the new set-point violates, "" if nothing.
@@ -172,23 +163,27 @@ class SetPointGenerator:
 
     def take_over(self) -> Array:
         """Drop the path for a person; return where the arm would come to rest [rad], (7,)."""
-        self.give_up()
+        self.brake()
         return self._reference.positions
 
-    def give_up(self) -> None:
-        """Drop a path that cannot be followed and come to rest as near as possible."""
+    def brake(self) -> None:
+        """Drop the path and come to rest as near as possible, harder than in any motion."""
         self._rest_at(self._filter.stopping_place)
 
     def _blend_s(self, running: HermitePath, new: HermitePath) -> float:
         """Return how long a change shall take [s]: a large one in a hurry would slow the arm."""
         join, velocity = self._config.join, self._limits.velocity
         here, there = (path.at(self.progress_s).positions for path in (running, new))
-        tcp_m = float(np.linalg.norm(arm_points(there)[0] - arm_points(here)[0]))
+        tcp_m = float(np.linalg.norm(self._tcp_m(new) - self._tcp_m(running)))
         # The steepest slope of the quintic blend is 15/8 of its mean.
         needed_s = 1.875 * max(
             float((np.abs(there - here) / velocity).max()), tcp_m / self._config.envelope.speed_m_s
         )
         return min(join.longest_blend_s, max(join.blend_s, needed_s / join.blend_speed_share))
+
+    def _tcp_m(self, path: HermitePath) -> Array:
+        """Return where a path has the TCP now [m], shape (3,)."""
+        return forward_kinematics(path.at(self.progress_s).positions)[:3, 3]
 
     def _running(self) -> HermitePath:
         return self._path or _standing(self.progress_s, self._reference.positions)
@@ -202,7 +197,7 @@ class SetPointGenerator:
         self._rate = self._next_rate(self._profile)
         self.progress_s = min(self.progress_s + self._rate * dt, self._path.end_s)
         point = self._path.at(self.progress_s)
-        done = self._path.end_s - self.progress_s < 1e-4 or (self._braking and self._rate == 0.0)
+        done = self._path.end_s - self.progress_s < 1e-4
         velocities = still if done else point.velocities * self._rate
         accelerations = (velocities - self._reference.velocities) / dt
         if done:
@@ -215,13 +210,10 @@ class SetPointGenerator:
         return JointMotion(positions, velocities, np.zeros_like(positions))
 
     def _next_rate(self, profile: SpeedProfile) -> float:
-        dt = self._config.tick_s
-        target, slope = 0.0, profile.slope_per_s * _BRAKING_SLOPE_GAIN
-        if not self._braking:
-            ahead_s = self.progress_s + self._rate * dt
-            target = max(_CREEP_RATE, profile.rate_at(ahead_s)) * self.keeping_up
-        rise, fall = profile.slope_per_s * dt, slope * dt
-        return self._rate + min(rise, max(-fall, target - self._rate))
+        ahead_s = self.progress_s + self._rate * self._config.tick_s
+        target = max(_CREEP_RATE, profile.rate_at(ahead_s)) * self.keeping_up
+        change = profile.slope_per_s * self._config.tick_s
+        return self._rate + min(change, max(-change, target - self._rate))
 
     def _rest_at(self, positions: Array) -> None:
         still = np.zeros_like(positions)
@@ -229,7 +221,6 @@ class SetPointGenerator:
         self._path = self._profile = None
         self._live.clear()
         self._rate = 0.0
-        self._braking = False
 
 
 def _standing(progress_s: float, positions: Array) -> HermitePath:

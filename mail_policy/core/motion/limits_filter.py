@@ -16,7 +16,7 @@ import numpy as np
 from mail_policy.core.frames import Array
 from mail_policy.core.motion.config import EnvelopeConfig
 from mail_policy.core.motion.space_guard import SpaceGuard
-from mail_policy.core.robot_limits import JointLimits
+from mail_policy.core.robot_limits import WorkingLimits
 from mail_policy.core.types import JointSetPoint
 
 # How closely the filter follows: a triple pole of the tracking error per tick.
@@ -90,16 +90,16 @@ class BrakingMotion:
         return rest
 
 
-def plan_braking(state: JointMotion, limits: JointLimits, shortest_s: float) -> BrakingMotion:
-    """Return the shortest stop of its kind that keeps acceleration and jerk limits.
+def plan_braking(state: JointMotion, limits: WorkingLimits, shortest_s: float) -> BrakingMotion:
+    """Return the shortest stop of its kind that keeps acceleration and jerk limits of braking.
 
     With v and a at its start, the profile's jerk is at most 6 |v| / T^2 + 4 |a| / T, and its
     acceleration at most the limit if T >= 1.5 |v| / (A - |a| / 3).
     """
     v, a = np.abs(state.velocities), np.abs(state.accelerations)
-    jerk = limits.jerk
+    jerk = limits.braking_jerk
     by_jerk = (2.0 * a + np.sqrt(4.0 * a**2 + 6.0 * v * jerk)) / jerk
-    by_acceleration = 1.5 * v / (limits.acceleration - a / 3.0)
+    by_acceleration = 1.5 * v / (limits.braking_acceleration - a / 3.0)
     duration_s = max(shortest_s, float(by_jerk.max()), float(by_acceleration.max()))
     return BrakingMotion(state, duration_s)
 
@@ -161,7 +161,7 @@ class LimitsFilter:
         tick_s: Time between set-points [s].
     """
 
-    def __init__(self, limits: JointLimits, envelope: EnvelopeConfig, tick_s: float) -> None:
+    def __init__(self, limits: WorkingLimits, envelope: EnvelopeConfig, tick_s: float) -> None:
         self._limits = limits
         self._joints = list(
             zip(

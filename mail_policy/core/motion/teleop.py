@@ -34,8 +34,8 @@ class Switch(Enum):
 class DeadMan:
     """Judges a person's commands, and says whether that person holds the switch.
 
-    A switch counts as pressed only after it was seen up, so that a stuck or taped one never
-    starts a motion.
+    A switch counts as pressed only after it was seen up in a sound command, so that a stuck or
+    taped one never starts a motion.
 
     Args:
         config: What counts as a glitch, and as silence.
@@ -60,8 +60,8 @@ class DeadMan:
         if command is not None:
             self.reason = self._judge(command, now_s)
             if not command.dead_man:
-                # Letting go counts whatever else is wrong with the command.
-                return self._let_go(command)
+                # Letting go counts whatever else is wrong with the command, ...
+                return self._let_go()
             if self.reason:
                 return self._reject()
             return self._accept(command, now_s)
@@ -70,8 +70,10 @@ class DeadMan:
             return Switch.LOST
         return Switch.HELD if self._is_held else Switch.UP
 
-    def _let_go(self, command: TeleopCommand) -> Switch:
-        was_held, self._is_held, self._was_up = self._is_held, False, True
+    def _let_go(self) -> Switch:
+        was_held, self._is_held = self._is_held, False
+        # ... but only a sound command proves that the switch can open.
+        self._was_up |= not self.reason
         self._last, self._glitches = None, 0
         return Switch.RELEASED if was_held else Switch.UP
 

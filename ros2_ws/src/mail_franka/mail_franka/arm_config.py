@@ -27,6 +27,8 @@ class FrankyConfig:
         connect_timeout_s: Longest wait for a connection [s]; a robot that another client holds
             does not answer at all.
         follow_gain_per_s: Velocity correction per position error of the set-point [1/s].
+        follow_lead_s: How far ahead of a set-point its velocity is taken [s]: half the time between
+            two of them, and what the robot needs to take it up.
         max_follow_error_rad: Above this error the arm does not follow [rad].
         dead_man_s: Without a set-point for this long the robot's thread stops the arm [s].
         acceleration_share: Share of the robot's acceleration limits while streaming.
@@ -37,11 +39,12 @@ class FrankyConfig:
     """
 
     connect_timeout_s: float = 5.0
-    follow_gain_per_s: float = 10.0
+    follow_gain_per_s: float = 20.0
+    follow_lead_s: float = 0.012
     max_follow_error_rad: float = 0.05
     dead_man_s: float = 0.1
-    acceleration_share: float = 0.8
-    jerk_share: float = 0.5
+    acceleration_share: float = 1.0
+    jerk_share: float = 1.0
     load_kg: float = 0.0
     collision_torque_nm: float = 35.0
     collision_force_n: float = 60.0

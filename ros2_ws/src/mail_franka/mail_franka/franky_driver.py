@@ -131,7 +131,9 @@ class FrankyArm:
                 f"the arm is {largest_rad:.3f} rad away from its set-point, limit is "
                 f"{self._config.max_follow_error_rad} rad"
             )
-        self._issue(set_point.velocities + self._config.follow_gain_per_s * error)
+        # The robot carries this velocity out some milliseconds later, until the next one comes.
+        ahead = set_point.velocities + self._config.follow_lead_s * set_point.accelerations
+        self._issue(ahead + self._config.follow_gain_per_s * error)
 
     def release_control(self) -> None:
         """Brake as hard as the robot allows, then give control back."""
