@@ -47,7 +47,6 @@ from mail_policy.core.frames import Array
 from mail_policy.core.motion.config import AdmissionConfig
 from mail_policy.core.types import ActionChunk
 
-
 # No length, angle or width of an arm is larger [m, rad]; squares of it do not overflow.
 _LARGEST = 1000.0
 
