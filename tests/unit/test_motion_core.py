@@ -262,6 +262,15 @@ def test_a_reflex_is_a_fault_at_once_and_only_a_verified_recovery_leaves_it() ->
     assert reply.success
 
 
+def test_a_reflex_that_is_named_late_is_named_all_the_same() -> None:
+    rig = moving_rig()
+    rig.in_control = False
+    assert "left control" in rig.step().cause
+    rig.mode, rig.errors = "reflex", ("cartesian_reflex",)
+    assert "cartesian_reflex" in rig.step().cause
+    assert rig.last.state == "fault"
+
+
 def test_a_refused_recovery_stays_a_fault_and_is_not_repeated() -> None:
     rig = moving_rig()
     rig.errors = ("joint_reflex",)

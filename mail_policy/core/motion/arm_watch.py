@@ -50,11 +50,14 @@ class ArmWatch:
             return _S.IDLE, "released; arm again to go on"
         if status.state is _S.OFFLINE:
             return _S.IDLE, "connected"
-        if status.state is _S.FAULT:
-            return None
         if reading.errors or reading.mode == "reflex":
             names = ", ".join(reading.errors) or "no error named"
-            return _S.FAULT, f"the robot stopped by reflex: {names}"
+            reflex = f"the robot stopped by reflex: {names}"
+            # The robot may leave control a moment before it says why.
+            named = status.state is _S.FAULT and (status.cause == reflex or not reading.errors)
+            return None if named else (_S.FAULT, reflex)
+        if status.state is _S.FAULT:
+            return None
         if not status.is_controlled:
             return None
         if inputs.arm_fault:

@@ -226,7 +226,8 @@ class ControlLoop:
             if self._lost_control(reading) or self._stopping.is_set():
                 return reading
             if time.monotonic() > deadline_s:
-                self._fault = f"the robot's clock stands still for {self._config.stall_s} s"
+                # Any call to such a robot may block for a second, so none is made from here.
+                self._lose_link(f"the robot's clock stands still for {self._config.stall_s} s")
                 return None
             time.sleep(max(_SHORTEST_SLEEP_S, 0.8 * (self._tick_s - passed_s)))
 
