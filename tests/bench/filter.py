@@ -266,7 +266,7 @@ class Attack:
         envelope, limits, tally = self.config.envelope, self.limits, self._tally
         q = np.array(self._rig.set_points)
         values, shares = q, []
-        for limit in (limits.velocity, limits.acceleration, limits.jerk):
+        for limit in (limits.velocity, limits.braking_acceleration, limits.braking_jerk):
             values = np.diff(values, axis=0) / TICK_S
             shares.append(np.abs(values / limit).max(axis=1))
         frames, boxes = chain_frames(q), workspace(envelope)
