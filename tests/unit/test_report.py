@@ -40,6 +40,7 @@ def write_admission(writer, at_s, *, accepted=True, rule="", latency_s=0.08, jum
         observation_age=0.06,
         camera_to_command=latency_s,
         skipped_steps=1,
+        disagreement=0.01,
         join_jump=jump_rad,
     )
 

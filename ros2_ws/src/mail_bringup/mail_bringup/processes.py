@@ -82,6 +82,7 @@ def arm(arguments: Arguments) -> Process:
             "config_file": str(arm_file(arguments)),
             "robot_ip": arguments["robot_ip"],
             "robot_type": robot_type(arguments),
+            "black_box_folder": str(Path("runs/black_box").resolve()),
         },
         lifecycle=True,
     )
