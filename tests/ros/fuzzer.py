@@ -1,7 +1,7 @@
 """Messages that must never move the arm: broken bytes, broken values, broken order."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -158,8 +158,3 @@ class Fuzzer:
         """Far more than the type allows."""
         topic = self._random.choice(("policy/action_chunk", "teleop/command"))
         return topic, b"\x00\x01\x00\x00" + self._random.randbytes(8) * (HUGE_BYTES // 8)
-
-
-def mixed(counts: dict[str, int]) -> Sequence[tuple[str, int]]:
-    """Return how many messages of each kind were made, the most frequent first."""
-    return sorted(counts.items(), key=lambda item: -item[1])

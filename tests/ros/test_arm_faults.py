@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
@@ -20,6 +21,7 @@ from mail_bringup.operator_node import OperatorError
 from tests.conftest import Measured
 from tests.fci.errors import ERROR_NAMES
 from tests.ros.arm_rig import TASK, ArmRig
+from tests.ros.hostile_sender import HostileSender
 
 REST_M_S = 0.005
 
@@ -382,6 +384,7 @@ def test_the_emergency_stop_stops_by_press_and_by_silence(rig: ArmRig, measured:
     rig.wait_for("idle")
 
 
+@pytest.mark.fault("F68", bound="another epoch after a restart")
 @pytest.mark.fault("F74", bound="refused: another epoch")
 def test_replayed_chunks_of_an_earlier_run_are_refused(rig: ArmRig) -> None:
     rig.run_policy()
@@ -394,3 +397,56 @@ def test_replayed_chunks_of_an_earlier_run_are_refused(rig: ArmRig) -> None:
     rig.operator.start(TASK, 600.0)
     rig.wait_for("policy")
     assert abs(rig.states[-1].lease_epoch - old) > 1000
+
+
+# Messages and other programs.
+
+
+@pytest.mark.fault("F62", bound="none moves the arm or ends the node")
+@pytest.mark.fault("F63", bound="200 kB: dropped unread, memory flat")
+def test_hostile_messages_move_nothing(tmp_path: Path, measured: Measured) -> None:
+    bounds = {"max_rejected_share": 1.0}
+    with ArmRig(tmp_path, bounds=bounds, slowdown=2.0) as rig:
+        sender, process = HostileSender(rig, seed=3), psutil.Process(rig.arm_process.pid)
+        rig.arm()
+        cycle, memory_mb = rig.robot.newest_cycle(), []
+        for number in range(1500):
+            if number % 100 == 0:
+                sender.revive()
+                memory_mb.append(process.memory_info().rss / 1e6)
+            sender.send_next()
+        moved_rad = float(np.ptp(rig.trajectory(cycle).joint_positions, axis=0).max())
+        growth_mb = memory_mb[-1] - memory_mb[2]
+        measured(f"1500 messages, moved {moved_rad:.1e} rad, memory {growth_mb:+.1f} MB")
+        assert rig.arm_process.poll() is None
+        assert moved_rad < 1e-4
+        assert growth_mb < 30.0
+        assert any(decision.accepted for decision in rig.decisions)
+        assert {"finite", "schema", "age", "lease"} <= {d.rule for d in rig.decisions}
+
+
+@pytest.mark.fault("F64", bound="a flooded topic: the motion goes on, no tick is 30 ms late")
+def test_a_flood_of_messages_does_not_disturb_the_motion(rig: ArmRig, measured: Measured) -> None:
+    rig.run_policy()
+    flood = rig.start("flood", "tests.ros.flood", "-p", "use_sim_time:=true")
+    rig.wait_until(lambda: "flooding" in rig.said("flood"), "the flood begins")
+    cycle = rig.robot.newest_cycle()
+    rig.pass_time(2.0)
+    assert rig.state == "policy", rig.states[-1].cause
+    assert np.median(rig.speeds(cycle)) > 0.1
+    flood.kill()
+    flood.wait()
+    sent = rig.said("flood").split()[-1]
+    measured(f"{sent} messages per second were sent")
+
+
+@pytest.mark.fault("F70", bound="no effect")
+def test_a_viewer_that_dies_has_no_effect(rig: ArmRig) -> None:
+    rig.run_policy()
+    viewer = rig.start("viewer", "tests.ros.viewer", "-p", "use_sim_time:=true")
+    rig.wait_until(lambda: "watching" in rig.said("viewer"), "the viewer watches")
+    viewer.kill()
+    cycle = rig.robot.newest_cycle()
+    rig.pass_time(1.0)
+    assert rig.state == "policy"
+    assert np.median(rig.speeds(cycle)) > 0.1

@@ -213,6 +213,7 @@ def test_a_refused_chunk_is_answered_with_its_rule(bench: Bench) -> None:
     assert bench.admissions[-1].rule == "lease"
 
 
+@pytest.mark.fault("F62", bound="dropped and named")
 def test_a_malformed_chunk_is_dropped_and_harms_nothing(bench: Bench) -> None:
     bench.call("arm")
     bench.send_chunk(1, action_size=5)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import franky
 import numpy as np
 import pytest
 
@@ -91,6 +92,7 @@ def stream(arm: FrankyArm, duration_s: float, amplitude_rad: float = 0.2) -> lis
     return errors
 
 
+@pytest.mark.fault("F22", bound="limits of the library are set and read back")
 def test_limits_are_set_explicitly_and_never_above_the_table(arm: FrankyArm) -> None:
     robot = arm._robot
     for name, wanted in limit_table(RobotType.FR3).items():
@@ -127,6 +129,7 @@ def test_our_kinematics_and_franky_agree_about_the_tcp(arm: FrankyArm) -> None:
     assert np.abs(np.asarray(states[-1].dq_d)).min() > 0.05
 
 
+@pytest.mark.fault("F31", bound="the reaction in franky's thread stops after 100 ms")
 def test_the_dead_man_stops_the_arm_when_set_points_stop(arm: FrankyArm) -> None:
     arm.take_control()
     stream(arm, 0.5)
@@ -176,6 +179,29 @@ def test_a_missing_robot_is_named_at_once_with_a_remedy() -> None:
     arm = FrankyArm("127.0.1.62", RobotType.FR3, FrankyConfig())
     with pytest.raises(ArmError, match=r"127\.0\.1\.62.*Desk"):
         arm.__enter__()
+
+
+@pytest.mark.fault("F32", bound="a robot is never driven without real-time priority")
+@pytest.mark.parametrize(
+    ("address", "wanted"),
+    [
+        ("172.16.0.2", franky.RealtimeConfig.Enforce),
+        ("127.0.0.2", franky.RealtimeConfig.Ignore),
+    ],
+)
+def test_a_robot_needs_real_time_priority_and_a_twin_does_not(
+    monkeypatch: pytest.MonkeyPatch, address: str, wanted: franky.RealtimeConfig
+) -> None:
+    asked: list[franky.RealtimeConfig] = []
+
+    def refuse(host: str, realtime_config: franky.RealtimeConfig) -> None:
+        asked.append(realtime_config)
+        raise franky.NetworkException("no robot here")
+
+    monkeypatch.setattr(franky, "Robot", refuse)
+    with pytest.raises(ArmError):
+        FrankyArm(address, RobotType.FER, FrankyConfig()).__enter__()
+    assert asked == [wanted]
 
 
 def test_homing_through_loop_and_core_arrives_calmly(server: str, arm: FrankyArm) -> None:

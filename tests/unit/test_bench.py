@@ -16,7 +16,8 @@ def test_a_name_that_is_none_is_refused_with_the_names_that_are(
     assert {"history", "latency", "training"} <= set(bench.benchmark_names())
     assert not {"harness", "peers"} & set(bench.benchmark_names())
     assert bench.main(["latenzy"]) == 2
-    assert "unknown benchmark 'latenzy'; known: filter, fuzz, history, joins, latency" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "unknown benchmark 'latenzy'; known: filter, fuzz, history, joins, latency" in said
 
 
 def test_a_benchmark_outside_a_checkout_says_so(

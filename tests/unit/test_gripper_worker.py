@@ -148,6 +148,7 @@ def test_a_force_that_no_hand_has_is_refused(force_n: float) -> None:
         )
 
 
+@pytest.mark.fault("F75", bound="width, speed and force can only be tightened")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -265,6 +266,7 @@ def test_a_wish_that_was_settled_needs_another_one_to_move_the_hand(desk: Grippe
     assert desk.has_order("")
 
 
+@pytest.mark.fault("F29", bound="grasp_lost")
 def test_an_object_is_lost_when_it_goes_without_a_command() -> None:
     status = GripperStatus()
     for held in (True, False):
@@ -355,6 +357,7 @@ def test_of_many_wishes_for_a_busy_hand_only_the_newest_counts(
     assert gripper.commands == ["move", "stop", "grasp"]
 
 
+@pytest.mark.fault("F75", bound="at most 2 commands per second")
 def test_commands_of_all_sources_keep_their_distance(
     gripper: SimulatedGripper, make_worker: MakeWorker
 ) -> None:
@@ -472,6 +475,7 @@ def test_no_command_begins_while_a_stop_is_on_its_way(
     assert end_of(moved).success
 
 
+@pytest.mark.fault("F29", bound="given up after 5 s; the arm never waits")
 @pytest.mark.parametrize("goal", [STAY, HomingGoal()])
 def test_a_command_that_does_not_end_is_given_up_and_stopped(
     gripper: SimulatedGripper, make_worker: MakeWorker, goal: Any

@@ -134,6 +134,10 @@ def test_a_sound_chunk_moves_the_arm(rig: Rig) -> None:
     assert np.abs(rig.positions - start).max() > 0.02
 
 
+@pytest.mark.fault("F36", bound="late: refused")
+@pytest.mark.fault("F38", bound="older sequence: refused")
+@pytest.mark.fault("F41", bound="other schema, size or unit: refused")
+@pytest.mark.fault("F47", bound="another task: refused")
 @pytest.mark.parametrize(
     ("changes", "rule"),
     [
@@ -181,6 +185,7 @@ def test_a_chunk_without_a_lease_moves_nothing() -> None:
     np.testing.assert_array_equal(rig.positions, start)
 
 
+@pytest.mark.fault("F39", bound="ignored and counted")
 def test_a_duplicate_is_ignored(rig: Rig) -> None:
     chunk = rig.chunk()
     assert rig.step(chunk=chunk).decision.accepted  # type: ignore[union-attr]
@@ -195,6 +200,7 @@ def test_an_older_observation_never_replaces_a_newer_one(rig: Rig) -> None:
     assert decision.rule == "order"
 
 
+@pytest.mark.fault("F40", bound="0.15 rad or 5 cm at the join: refused")
 def test_a_mode_flip_is_refused_and_the_old_chunk_goes_on(rig: Rig) -> None:
     rig.step(chunk=rig.chunk(straight((0.0, 0.012, 0.0))))
     rig.wait(25)
@@ -205,6 +211,7 @@ def test_a_mode_flip_is_refused_and_the_old_chunk_goes_on(rig: Rig) -> None:
     assert rig.last.state == "policy"
 
 
+@pytest.mark.fault("F35", bound="refused; the second in a row stops")
 def test_nan_twice_in_a_row_stops_the_arm(rig: Rig) -> None:
     rig.step(chunk=rig.chunk(wrong_rows(0, 0, np.nan)))
     assert rig.last.state == "policy"
@@ -213,6 +220,7 @@ def test_nan_twice_in_a_row_stops_the_arm(rig: Rig) -> None:
     assert "finite" in rig.last.cause
 
 
+@pytest.mark.fault("F41", bound="stopped at once")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -410,6 +418,7 @@ def test_the_gripper_has_a_range_and_a_rate(
     assert rule_of(chunk_of(schema, rows_in(schema, deltas))) == rule
 
 
+@pytest.mark.fault("F21", bound="first target beyond 2 cm: refused")
 @schemas
 @pytest.mark.parametrize("age_s", [0.0, 0.06, 0.2])
 @pytest.mark.parametrize(
@@ -431,6 +440,7 @@ def test_a_jump_from_rest_is_refused_however_late_the_chunk_is(
     assert planned_rule(chunk, age_s=age_s, from_rest=False) == ""
 
 
+@pytest.mark.fault("F23", bound="clipped; above 30 % of the rows refused")
 def test_rows_beyond_the_range_of_a_joint_are_clipped() -> None:
     values = np.tile(np.append(HOME_JOINT_POSITIONS, 0.08), (16, 1))
     values[:, 6] += 0.09 * np.arange(16)
@@ -451,6 +461,7 @@ def test_rows_beyond_the_range_of_a_joint_are_clipped() -> None:
     assert refused.rule == "joint_range"
 
 
+@pytest.mark.fault("F24", bound="above 30 % of the rows: refused")
 @schemas
 @pytest.mark.parametrize(("rows_outside", "rule"), [(4, ""), (5, "workspace")])
 def test_too_many_rows_outside_the_workspace_are_refused(
@@ -470,6 +481,7 @@ def test_too_many_rows_outside_the_workspace_are_refused(
         assert end_m == pytest.approx(lower_m[2], abs=1e-3)
 
 
+@pytest.mark.fault("F27", bound="left out; three in a row refused")
 @pytest.mark.parametrize(
     ("missed", "rule"),
     [([], ""), ([5], ""), ([5, 6], ""), ([3, 7, 8, 12], ""), ([5, 6, 7], "reach")],
@@ -526,6 +538,7 @@ def test_the_path_is_checked_every_20_ms_from_now_to_its_end(schema: ActionSchem
     np.testing.assert_allclose(positions, expected, atol=1e-12)
 
 
+@pytest.mark.fault("F25", bound="checked every 20 ms: refused")
 @schemas
 def test_a_path_through_something_is_refused(schema: ActionSchema) -> None:
     def touches(positions: np.ndarray) -> str:

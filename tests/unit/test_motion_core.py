@@ -68,6 +68,7 @@ def test_an_idle_arm_refuses_to_move_and_says_what_to_do(rig: Rig, name: Command
     assert rig.last.state == "idle"
 
 
+@pytest.mark.fault("F21", bound="first set-point is q_d")
 def test_arming_holds_the_commanded_position(rig: Rig) -> None:
     start = rig.positions.copy()
     assert rig.arm().state == "ready"
@@ -102,6 +103,7 @@ def test_start_policy_answers_with_the_lease(rig: Rig) -> None:
     assert reply.lease_epoch == rig.last.lease_epoch
 
 
+@pytest.mark.fault("F47", bound="empty or endless text: refused")
 @pytest.mark.parametrize(
     ("task", "duration_s", "text"), [("", 5.0, "task"), ("a", 0.0, "max_duration")]
 )
@@ -144,6 +146,7 @@ def test_successive_chunks_make_one_smooth_motion_at_full_speed() -> None:
     np.testing.assert_allclose(speeds[-100:], 0.16, atol=0.01)
 
 
+@pytest.mark.fault("F36", bound="steps in the past are skipped")
 def test_steps_whose_time_has_passed_are_skipped() -> None:
     rig = moving_rig((0.0, 0.008, 0.0))
     decision = rig.step(chunk=rig.chunk(straight((0.0, 0.008, 0.0)), age_s=0.2)).decision
@@ -166,6 +169,8 @@ def test_too_fast_a_chunk_is_slowed_down_without_a_later_jump() -> None:
     assert rig.last.state == "hold"
 
 
+@pytest.mark.fault("F37", bound="hold at the end of the chunk")
+@pytest.mark.fault("F34", bound="ramp to rest at the end of the chunk")
 def test_a_chunk_without_successor_ends_in_a_hold_without_reversing() -> None:
     rig = moving_rig()
     rig.wait(180)
@@ -194,6 +199,8 @@ def test_stop_comes_to_rest_within_200_ms_from_full_speed_and_never_reverses() -
     assert reversal_m(rig, start) < 5e-4
 
 
+@pytest.mark.fault("F34", bound="lease void after 150 ms")
+@pytest.mark.fault("F65", bound="lease void after 150 ms")
 def test_a_silent_policy_loses_its_lease_within_200_ms() -> None:
     rig = moving_rig()
     ticks = 0
@@ -205,6 +212,7 @@ def test_a_silent_policy_loses_its_lease_within_200_ms() -> None:
     ticks_to_rest(rig)
 
 
+@pytest.mark.fault("F42", bound="another epoch keeps nothing alive")
 def test_chunks_of_another_lease_do_not_keep_this_one_alive() -> None:
     # As on the twin, where refused chunks alone never stop the arm.
     admission = AdmissionConfig(max_rejected_share=1.0)
@@ -315,6 +323,22 @@ def test_a_hand_on_the_arm_holds_it() -> None:
     assert rig.step(chunk=rig.chunk()).decision.rule == "hand"  # type: ignore[union-attr]
 
 
+@pytest.mark.fault("F46", bound="more than 8 changes of direction of a joint in 1 s: hold")
+def test_an_arm_that_shakes_is_held() -> None:
+    rig = Rig()
+    rig.start_policy()
+    rig.wait(5)
+    states = []
+    for tick in range(200):
+        side = 0.01 if tick // 10 % 2 else -0.01
+        chunk = rig.chunk(straight((0.0, side, 0.0), steps=8), age_s=0.0)
+        states.append(rig.step(chunk=chunk if tick % 10 == 0 else None).state)
+        if states[-1] == "hold":
+            break
+    assert states[-1] == "hold"
+    assert "changed direction" in rig.last.cause
+
+
 def test_an_emergency_stop_brakes_hard_and_is_latched() -> None:
     rig = moving_rig()
     outputs = rig.ask(CommandName.ESTOP)
@@ -377,6 +401,7 @@ def test_missed_ticks_are_made_up_for_so_that_the_motion_keeps_its_pace() -> Non
     np.testing.assert_allclose(hasty.positions, steady.positions, atol=1e-9)
 
 
+@pytest.mark.fault("F31", bound="three late ticks: hold")
 def test_a_late_tick_holds_a_moving_arm() -> None:
     rig = moving_rig()
     rig.robot_time_s += 3.5 * TICK_S

@@ -146,6 +146,7 @@ def test_a_person_takes_a_running_policy_over_within_two_ticks() -> None:
     assert np.abs(np.diff(np.array(rig.set_points), 2, axis=0)).max() < 0.002
 
 
+@pytest.mark.fault("F43", bound="from that tick on; back on resume only")
 def test_chunks_are_refused_from_that_tick_on_and_the_policy_comes_back_on_resume_only() -> None:
     rig = policy_rig()
     person, epoch = Person(rig), rig.last.lease_epoch
@@ -189,6 +190,7 @@ def test_a_stop_ends_the_interruption() -> None:
     assert not rig.ask(CommandName.RESUME).replies[0].success
 
 
+@pytest.mark.fault("F44", bound="100 ms")
 def test_a_silent_device_holds_the_arm_after_100_ms(rig: Rig) -> None:
     person = Person(rig)
     person.touches()
@@ -204,6 +206,7 @@ def test_a_silent_device_holds_the_arm_after_100_ms(rig: Rig) -> None:
     assert rig.last.state == "hold"
 
 
+@pytest.mark.fault("F45", bound="refused; three in a row hold")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -259,6 +262,7 @@ def test_a_leader_arm_moves_the_arm_by_its_changes_only(rig: Rig) -> None:
     np.testing.assert_allclose(rig.positions[1:], start[1:], atol=1e-3)
 
 
+@pytest.mark.fault("F45", bound="refused")
 def test_a_leader_arm_that_jumps_is_a_glitch(rig: Rig) -> None:
     person = Person(rig, "gello")
     leader = HOME_JOINT_POSITIONS.copy()

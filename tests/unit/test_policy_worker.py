@@ -122,6 +122,7 @@ def test_a_new_lease_replaces_the_old_one(
     assert chunks.got[-1].lease_epoch == 4
 
 
+@pytest.mark.fault("F34", bound="silent, so that the lease ends")
 def test_a_policy_that_fails_falls_silent_and_says_why(
     worker: PolicyWorker, session: FakeSession, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -93,6 +93,7 @@ def test_all_nodes_are_configured_before_the_first_is_activated() -> None:
     ]
 
 
+@pytest.mark.fault("F69", bound="what is missing is named; nothing moves")
 def test_nodes_that_do_not_appear_are_all_named_and_nothing_is_configured() -> None:
     nodes = FakeNodes(silent=("arm", "policy"))
     with pytest.raises(StartupError, match="node arm, policy did not appear within 30 s"):

@@ -217,7 +217,11 @@ class Operator:
         """Stop the arm, wait until it stands, and make it ready again."""
         self.trigger("arm/stop")
         if not self.wait_until(self._stands, REST_LIMIT_S):
-            raise OperatorError(f"the arm still moves {REST_LIMIT_S:.0f} s after arm/stop")
+            cause = self.arm_state.cause if self.arm_state else "no state received"
+            raise OperatorError(
+                f"the arm does not stand {REST_LIMIT_S:.0f} s after arm/stop; it is "
+                f"{self._state()!r}: {cause}"
+            )
         self.trigger("arm/resume")
 
     def _stands(self) -> bool:
