@@ -11,8 +11,8 @@ from mail_franka.conversions import seconds_to_stamp
 from tests.ros.arm_rig import TASK, ArmRig
 from tests.ros.fuzzer import TOPICS, Fuzzer
 
-# Below the limit of the arm's node, so that it reads every message.
-RATE_HZ = 180.0
+# A little less than one message per topic and control tick, so that each is read.
+RATE_HZ = 90.0
 BEAT_EVERY = 10
 
 
@@ -26,6 +26,7 @@ class HostileSender:
 
     def __init__(self, rig: ArmRig, seed: int) -> None:
         self.rig = rig
+        self._period_s = rig.slowdown / RATE_HZ
         self.fuzzer = Fuzzer(seed, rig.operator.time_s, self.lease)
         # Our own operator need not decode what only the arm must survive.
         for subscription in list(rig.node.subscriptions):
@@ -54,7 +55,7 @@ class HostileSender:
         left_s = self._next_s[topic] - time.monotonic()
         if left_s > 0.0:
             time.sleep(left_s)
-        self._next_s[topic] = time.monotonic() + 1.0 / RATE_HZ
+        self._next_s[topic] = time.monotonic() + self._period_s
         self._publishers[topic].publish(raw)
 
     def beat(self) -> None:

@@ -214,6 +214,7 @@ def test_homing_through_loop_and_core_arrives_calmly(server: str, arm: FrankyArm
         tick_s=0.01,
         clock=RobotClock(0.5),
         observation_now_s=time.monotonic,
+        poll_inputs=lambda: None,
         on_tick=ticks.append,
     )
     loop.start()

@@ -35,6 +35,7 @@ class LoopRig:
             tick_s=0.01,
             clock=RobotClock(0.5),
             observation_now_s=time.monotonic,
+            poll_inputs=lambda: None,
             on_tick=self.ticks.append,
         )
         self.loop.start()

@@ -1,7 +1,7 @@
 """ROS 2 shell around the control loop: chunks and requests in, states out."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from mail_msgs.msg import TeleopCommand as TeleopCommandMsg
 from mail_msgs.srv import StartPolicy
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState as JointStateMsg
@@ -32,7 +33,6 @@ from mail_franka.conversions import (
     teleop_from_msg,
 )
 from mail_franka.devices import DeviceFactory, franky_devices
-from mail_franka.flood_gate import FloodGate
 from mail_franka.gripper_values import GripperView
 from mail_franka.gripper_worker import GripperWorker
 from mail_franka.session import ArmSession
@@ -55,8 +55,48 @@ _PARAMETERS = (
     ("config_file", "", "YAML of an ArmConfig, for example launch/config/arm.yaml"),
     ("black_box_folder", "", "where the last seconds before a stop are written; empty: nowhere"),
 )
-_MOST_MESSAGES_HZ = 200.0
 _COUNT_PERIOD_S = 0.5
+
+
+class _Inputs(Node):
+    """What others want of the arm, looked at once per control tick.
+
+    No executor serves it. Each topic keeps its newest message only, so a flood costs the control
+    loop no more than one message per topic and tick.
+
+    Args:
+        owner: The arm's node; it tells what is dropped.
+        topics: Type and name of each topic, and who takes its messages.
+    """
+
+    def __init__(
+        self, owner: Node, topics: Sequence[tuple[Any, str, Callable[[Any], None]]]
+    ) -> None:
+        # A launch file renames all nodes of the process; this one keeps its name.
+        super().__init__(
+            "arm_inputs",
+            cli_args=["--ros-args", "-r", "__node:=arm_inputs"],
+            context=owner.context,
+            start_parameter_services=False,
+            enable_rosout=False,
+        )
+        self._logger = owner.get_logger()
+        self._readers = [
+            (self.create_subscription(kind, topic, take, _COMMAND, raw=True), take)
+            for kind, topic, take in topics
+        ]
+
+    def poll(self) -> None:
+        """Hand over the newest message of each topic; a malformed one is named and dropped."""
+        for subscription, take in self._readers:
+            with subscription.handle:
+                found = subscription.handle.take_message(subscription.msg_type, True)
+            if found is None:
+                continue
+            try:
+                take(decoded(found[0], subscription.msg_type))
+            except ValueError as error:
+                self._logger.warning(f"dropped: {error}", throttle_duration_sec=1.0)
 
 
 class ArmNode(LifecycleNode):
@@ -88,7 +128,7 @@ class ArmNode(LifecycleNode):
         )
         self._pacer = StatePacer()
         self._answering: list[Any] = []
-        self._inputs: list[Any] = []
+        self._inputs: _Inputs | None = None
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the settings, connect to arm and hand, open topics and services."""
@@ -120,31 +160,26 @@ class ArmNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the control loop. Nothing moves before `arm/arm` and another request."""
         result = super().on_activate(state)
-        self._inputs = [
-            self.create_subscription(
-                kind,
-                topic,
-                partial(self._on_message, kind, FloodGate(_MOST_MESSAGES_HZ), take),
-                _COMMAND,
-                raw=True,
-            )
-            for kind, topic, take in (
+        self._inputs = _Inputs(
+            self,
+            (
                 (ActionChunkMsg, "policy/action_chunk", self._take_chunk),
                 (PolicyStatusMsg, "policy/status", self._take_heartbeat),
                 (TeleopCommandMsg, "teleop/command", self._take_teleop),
                 (Bool, "estop/heartbeat", self._take_estop_beat),
-            )
-        ]
+            ),
+        )
         self._counting = self.create_timer(_COUNT_PERIOD_S, self._count_publishers)
-        self._session.start()
+        self._session.start(self._inputs.poll)
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Bring the arm to rest and give control back."""
         self._session.rest()
         self.destroy_timer(self._counting)
-        while self._inputs:
-            self.destroy_subscription(self._inputs.pop())
+        if self._inputs is not None:
+            self._inputs.destroy_node()
+            self._inputs = None
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -191,18 +226,6 @@ class ArmNode(LifecycleNode):
         reply.lease_epoch = done.lease_epoch
         return reply
 
-    def _on_message(
-        self, kind: Any, gate: FloodGate, take: Callable[[Any], None], raw: bytes
-    ) -> None:
-        """Decode and hand over a message; a bad one is named and dropped."""
-        if not gate.passes(time.monotonic()):
-            self._warn(f"{kind.__name__}: more than {_MOST_MESSAGES_HZ:.0f} per second; dropped")
-            return
-        try:
-            take(decoded(raw, kind))
-        except ValueError as error:
-            self._warn(f"dropped a {kind.__name__}: {error}")
-
     def _take_chunk(self, msg: ActionChunkMsg) -> None:
         self._session.offer_chunk(chunk_from_msg(msg))
 
@@ -217,9 +240,6 @@ class ArmNode(LifecycleNode):
 
     def _count_publishers(self) -> None:
         self._session.note_chunk_publishers(self.count_publishers("policy/action_chunk"))
-
-    def _warn(self, message: str) -> None:
-        self.get_logger().warning(message, throttle_duration_sec=1.0)
 
     def _publish(self, tick: LoopTick, gripper: GripperView) -> None:
         """Tell what happened in a tick; called from the control thread."""

@@ -93,6 +93,8 @@ class ControlLoop:
         tick_s: Time between set-points [s], by the robot's clock.
         clock: Translates robot time.
         observation_now_s: The clock that stamps observations [s]; 0 while it is unknown.
+        poll_inputs: Called before each tick, from the loop's thread: hands over what others want;
+            must not wait.
         on_tick: Called after each tick, from the loop's thread; must not wait.
     """
 
@@ -105,6 +107,7 @@ class ControlLoop:
         tick_s: float,
         clock: RobotClock,
         observation_now_s: Callable[[], float],
+        poll_inputs: Callable[[], None],
         on_tick: Callable[[LoopTick], None],
     ) -> None:
         self._arm = arm
@@ -113,6 +116,7 @@ class ControlLoop:
         self._tick_s = tick_s
         self._clock = clock
         self._observation_now_s = observation_now_s
+        self._poll_inputs = poll_inputs
         self._on_tick = on_tick
         self._inbox = _Inbox()
         self._numbers = count(1)
@@ -185,6 +189,7 @@ class ControlLoop:
     def _step(self) -> None:
         reading = self._next_reading()
         now_s = self._observation_time(reading)
+        self._poll_inputs()
         letters = self._inbox.take()
         fault, recovered = self._fault, self._recovered
         self._fault, self._recovered = "", None

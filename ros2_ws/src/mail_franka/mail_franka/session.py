@@ -74,8 +74,13 @@ class ArmSession:
             self._devices.close()
             raise
 
-    def start(self) -> None:
-        """Start the control loop. Nothing moves before the operator asks for it."""
+    def start(self, poll_inputs: Callable[[], None]) -> None:
+        """Start the control loop. Nothing moves before the operator asks for it.
+
+        Args:
+            poll_inputs: Called before each control tick from the control thread: hands over what
+                others want. Must not wait.
+        """
         self._worker = GripperWorker(self._gripper, self._config.gripper, time.monotonic)
         self._worker.start()
         self._black_box = BlackBox(self._black_box_folder, self._config.motion.tick_s)
@@ -89,6 +94,7 @@ class ArmSession:
             tick_s=self._config.motion.tick_s,
             clock=RobotClock(_TRUST_ON_TWIN if self._simulated_time else _TRUST_ON_ROBOT),
             observation_now_s=self._observation_now_s,
+            poll_inputs=poll_inputs,
             on_tick=self._after_tick,
         )
         self._loop.start()
