@@ -27,6 +27,7 @@ from rosgraph_msgs.msg import Clock
 from mail_bringup.claims import claim_address, claim_domain
 from mail_bringup.operator_node import Operator
 from mail_bringup.places import state_folder
+from mail_bringup.shared_memory import remove_leftovers
 from mail_franka.conversions import seconds_to_stamp
 from mail_policy.core.frames import Array
 from mail_policy.core.kinematics import forward_kinematics
@@ -91,6 +92,8 @@ class ArmRig:
 
     def __enter__(self) -> Self:
         with self._cleanup:
+            # Last of all: what killed processes left in shared memory would disturb later ones.
+            self._cleanup.callback(remove_leftovers)
             self.domain = self._cleanup.enter_context(claim_domain(state_folder())).value
             self.address = self._cleanup.enter_context(claim_address(state_folder())).value
             self.robot = self._cleanup.enter_context(

@@ -76,6 +76,15 @@ def test_arming_holds_the_commanded_position(rig: Rig) -> None:
     np.testing.assert_array_equal(rig.wait(50).set_point.positions, start)  # type: ignore[union-attr]
 
 
+@pytest.mark.fault("F28", bound="above 3 Nm at rest: the operator is warned")
+def test_arming_a_wrongly_loaded_arm_warns(rig: Rig) -> None:
+    rig.step()
+    rig.torques = np.array([0.0, 0.0, 4.2, 0.0, 0.0, 0.0, 0.0])
+    (reply,) = rig.ask(CommandName.ARM).replies
+    assert reply.success
+    assert "joint 3 feels 4.2 Nm" in reply.message
+
+
 def test_arming_outside_the_range_is_refused_with_the_joint() -> None:
     start = HOME_JOINT_POSITIONS.copy()
     start[3] = -0.17

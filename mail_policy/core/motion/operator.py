@@ -23,6 +23,9 @@ _RETREAT_ERROR_M = 0.02
 # Postures along the way home are checked at this distance of any joint [rad].
 _CHECK_STEP_RAD = 0.02
 
+# Estimates of a free arm with the right load stay below this.
+_RESTING_TORQUE_NM = 3.0
+
 _S = MotionState
 # States in which a request is possible; a request that is not listed is always possible.
 _ALLOWED = {
@@ -82,6 +85,18 @@ def arming_refusal(reading: ArmReading, limits: JointLimits, envelope: EnvelopeC
         )
     refused = posture_refusal(q[None], envelope)
     return f"{refused}; guide the arm back by hand" if refused else ""
+
+
+def arming_warning(reading: ArmReading) -> str:
+    """Return what an operator should know about an arm that may be armed, "" if nothing."""
+    torques_nm = np.abs(reading.external_torques)
+    joint = int(np.argmax(torques_nm))
+    if torques_nm[joint] <= _RESTING_TORQUE_NM:
+        return ""
+    return (
+        f"; warning: joint {joint + 1} feels {torques_nm[joint]:.1f} Nm at rest, check the load "
+        "that the robot is set to, and that nothing touches it"
+    )
 
 
 def home_path(

@@ -6,6 +6,7 @@ from mail_policy.core.motion.estop import EstopWatch
 from mail_policy.core.motion.governor import Governor
 from mail_policy.core.motion.operator import (
     arming_refusal,
+    arming_warning,
     home_path,
     refusal,
     start_refusal,
@@ -94,7 +95,8 @@ class RequestDesk:
         if not refused:
             self._generator.start_at(reading.commanded_joint_positions)
             self._status.enter(_S.READY, "armed by the operator", now_s)
-        self._reply(command, refused, "armed; the arm holds its position")
+        done = f"armed; the arm holds its position{arming_warning(reading)}"
+        self._reply(command, refused, done)
 
     def _home(self, command: Command, now_s: float) -> None:
         current = self._generator.current

@@ -110,6 +110,9 @@ class Operator:
     def __exit__(self, *error: object) -> None:
         self._ending.set()
         self._thread.join(timeout=2.0)
+        # Otherwise the executor keeps the node, and with it a DDS participant, alive.
+        self._executor.remove_node(self.node)
+        self._executor.shutdown()
         self.node.destroy_node()
         rclpy.try_shutdown(context=self._context)
 
