@@ -121,8 +121,9 @@ def test_our_kinematics_and_franky_agree_about_the_tcp(arm: FrankyArm) -> None:
             np.asarray(values, np.float64) for values in (state.q, state.q_d, state.dq_d)
         )
         # The robot sends single precision.
-        np.testing.assert_allclose(forward_kinematics(q), state.O_T_EE.matrix, atol=1e-4)
-        np.testing.assert_allclose(forward_kinematics(q_d), state.O_T_EE_d.matrix, atol=1e-4)
+        # Of a moving arm, franky-sim takes joints and pose at two instants, a step apart.
+        np.testing.assert_allclose(forward_kinematics(q), state.O_T_EE.matrix, atol=1e-3)
+        np.testing.assert_allclose(forward_kinematics(q_d), state.O_T_EE_d.matrix, atol=1e-3)
         twist = state.O_dP_EE_d
         expected = np.concatenate([twist.linear, twist.angular])
         np.testing.assert_allclose(jacobian(q_d) @ dq_d, expected, atol=1e-4)
