@@ -9,6 +9,8 @@ from mail_policy.core.kinematics import HOME_JOINT_POSITIONS, forward_kinematics
 from mail_policy.core.motion.config import (
     AdmissionConfig,
     EnvelopeConfig,
+    JoinConfig,
+    JoinMode,
     MotionConfig,
     WatchdogConfig,
 )
@@ -136,8 +138,9 @@ def test_rows_add_to_the_pose_commanded_when_the_picture_was_taken() -> None:
     np.testing.assert_allclose(moved, [0.0, 0.06, 0.02], atol=1e-3)
 
 
-def test_successive_chunks_make_one_smooth_motion_at_full_speed() -> None:
-    rig = Rig()
+@pytest.mark.parametrize("mode", [JoinMode.BLENDED, JoinMode.ENSEMBLED])
+def test_successive_chunks_make_one_smooth_motion_at_full_speed(mode: JoinMode) -> None:
+    rig = Rig(config=MotionConfig(join=JoinConfig(mode=mode)))
     rig.start_policy()
     rig.wait(10)
     joins = []
@@ -148,10 +151,11 @@ def test_successive_chunks_make_one_smooth_motion_at_full_speed() -> None:
         outputs = rig.step(chunk=chunk)
         if outputs.decision is not None:
             assert outputs.decision.accepted, outputs.decision
-            joins.append(outputs.decision.join_jump_rad)
+            joins.append(outputs.decision)
     speeds = tcp_speeds(rig)
     # What is left is the slow pull of the elbow to its home posture.
-    assert max(joins) < 0.005
+    assert max(decision.disagreement_rad for decision in joins) < 0.005
+    assert max(decision.join_jump_rad for decision in joins) < 0.0005
     np.testing.assert_allclose(speeds[-100:], 0.16, atol=0.01)
 
 

@@ -11,7 +11,7 @@ from mail_policy.core.kinematics import (
     forward_kinematics,
 )
 from mail_policy.core.motion.chunk_planner import follow_pose
-from mail_policy.core.motion.splice import join_distance, splice
+from mail_policy.core.motion.splice import ensemble, join_distance, splice
 from mail_policy.core.motion.trajectory import HermitePath, minimum_jerk_path
 from mail_policy.core.robot_limits import (
     LimitShares,
@@ -83,6 +83,23 @@ def test_a_splice_leaves_one_path_and_ends_on_the_other_without_a_jump() -> None
     assert join_distance(old, new, 0.32) == pytest.approx(
         abs(new.at(0.32).positions[0] - old.at(0.32).positions[0])
     )
+
+
+def test_an_ensemble_is_the_mean_of_all_that_speak_and_an_old_path_fades_out() -> None:
+    # Three lines at 0, 1 and 2 rad; the oldest ends first.
+    paths = [
+        HermitePath(0.05 * np.arange(first, last), np.full((last - first, 7), float(level)))
+        for level, (first, last) in enumerate([(0, 17), (8, 25), (16, 33)])
+    ]
+    mean = ensemble(paths, 0.4, decay=0.0)
+    assert mean.start_s == 0.4
+    assert mean.end_s == pytest.approx(1.6)
+    # At 0.8 s the oldest is silent, the middle one speaks fully; then that one fades within 0.3 s.
+    assert mean.at(0.8).positions[0] == pytest.approx(1.5)
+    assert mean.at(1.05).positions[0] == pytest.approx((0.5 * 1.0 + 2.0) / 1.5)
+    assert mean.at(1.3).positions[0] == pytest.approx(2.0)
+    # A high decay trusts the oldest that still speaks.
+    assert ensemble(paths, 0.4, decay=8.0).at(0.8).positions[0] == pytest.approx(1.0, abs=1e-3)
 
 
 def test_homing_path_rests_at_both_ends_and_keeps_its_peak_velocity() -> None:

@@ -1,6 +1,6 @@
 """Joins a new trajectory to the ones before it, without a jump."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def join_distance(running: HermitePath, new: HermitePath, progress_s: float) -> 
     return float(np.max(np.abs(gap)))
 
 
-def ensemble(paths: Sequence[HermitePath], progress_s: float, decay: float) -> HermitePath:
+def ensemble(paths: Iterable[HermitePath], progress_s: float, decay: float) -> HermitePath:
     """Return the weighted mean of paths, from some progress to the end of the newest.
 
     Temporal ensembling (ACT, Zhao et al. 2023): each instant is the mean of all paths that speak
@@ -28,11 +28,11 @@ def ensemble(paths: Sequence[HermitePath], progress_s: float, decay: float) -> H
         progress_s: Where the mean begins [s].
         decay: How fast the weight falls from the oldest to the newest.
     """
-    newest = paths[-1]
+    *older, newest = paths
     knots_s = np.concatenate([[progress_s], newest.progress_s[newest.progress_s > progress_s]])
     positions = []
     for knot_s in knots_s.tolist():
-        speaking = [path for path in paths[:-1] if path.end_s > knot_s]
+        speaking = [path for path in older if path.end_s > knot_s]
         # A path fades out before its end: the mean must not jump when it has no more to say.
         fading = [min(1.0, (path.end_s - knot_s) / _FADE_S) for path in speaking]
         weights = np.exp(-decay * np.arange(len(speaking) + 1)) * [*fading, 1.0]
