@@ -62,6 +62,7 @@ class MotionCore:
         self._oscillation = OscillationWatch(
             config.watchdogs.oscillation_rad_s, config.watchdogs.oscillation_per_s
         )
+        self._is_taken_over = False
         self._width_m: float | None = None
         self._last_robot_time_s: float | None = None
         self._governor = Governor(self._status, self._generator)
@@ -113,7 +114,8 @@ class MotionCore:
         if switch is Switch.PRESSED and self._status.state in _OPEN_TO_TELEOP:
             self._status.grant(Lease.granted(TELEOP_HOLDER, "", now_s, float("inf")))
             self._status.enter(_S.TELEOP, f"a person moves the arm by {_device(inputs)}", now_s)
-            self._follower.begin(self._generator.take_over())
+            self._generator.brake()
+            self._is_taken_over = False
         elif self._status.state is _S.TELEOP and switch not in (Switch.PRESSED, Switch.HELD):
             self._governor.enter(_S.HOLD, switch.value, now_s)
 
@@ -162,7 +164,15 @@ class MotionCore:
         """Return where a person leads the arm [rad], None while nobody does."""
         if self._status.state is not _S.TELEOP:
             return None
-        return self._follower.advance(self._dead_man.command, self._generator.set_point.positions)
+        here = self._generator.set_point.positions
+        if not self._is_taken_over:
+            # First the arm stops, then it is the person's: a motion that began by itself must not
+            # mix with that of the person.
+            if not self._generator.is_at_rest:
+                return None
+            self._is_taken_over = True
+            self._follower.begin(here)
+        return self._follower.advance(self._dead_man.command, here)
 
     def _watch_oscillation(self, now_s: float) -> None:
         shakes = self._oscillation.update(self._generator.velocities, now_s)

@@ -161,11 +161,6 @@ class SetPointGenerator:
         """Velocities of the newest set-point [rad/s], shape (7,)."""
         return self._filter.state.velocities
 
-    def take_over(self) -> Array:
-        """Drop the path for a person; return where the arm would come to rest [rad], (7,)."""
-        self.brake()
-        return self._reference.positions
-
     def brake(self) -> None:
         """Drop the path and come to rest as near as possible, harder than in any motion."""
         self._rest_at(self._filter.stopping_place)

@@ -175,7 +175,7 @@ class TeleopFollower:
             lead = np.clip(lead, -_LONGEST_LEAD_RAD, _LONGEST_LEAD_RAD)
             self._positions = arm_positions + lead
             self._pose = forward_kinematics(self._positions)
-        if command is not None and command.twist is not None:
+        if command is not None and command.twist is not None and command.twist.any():
             speed_m_s = max(float(np.linalg.norm(command.twist[:3])), 1e-9)
             share = min(1.0, self._speed_m_s / speed_m_s)
             self._advance_by_twist(share * self._tick_s * command.twist)
