@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from franky_sim.franka_robot_protocol import UDPCommand
+from franky_sim.franka_robot_protocol import StateMotionGeneratorMode, UDPCommand
 from franky_sim.franka_robot_state import FrankaRobotState
 
 from mail_policy.core.kinematics import HOME_JOINT_POSITIONS
