@@ -196,7 +196,7 @@ class ArmRig:
             assert time.monotonic() < deadline_s, (
                 f"not within {LIMIT_S} s: {what}; the arm is {self.state!r}: {cause}; last "
                 f"decision: {self.decisions[-1:]}\n"
-                f"{self.said()[-3000:]}"
+                f"{''.join(self.said(log.stem)[-2000:] for log in self.folder.glob('*.log'))}"
             )
             time.sleep(0.001)
 
