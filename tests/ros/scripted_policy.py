@@ -52,6 +52,7 @@ class ScriptedPolicy(Node):
 
     def _beat(self) -> None:
         msg = PolicyStatus(ready=True, lease_epoch=self._lease[0] if self._lease else 0)
+        msg.waiting_for = "" if self._seen else "arm/state"
         msg.header.stamp = seconds_to_stamp(self._now_s())
         self._status.publish(msg)
 
