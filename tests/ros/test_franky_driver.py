@@ -16,7 +16,7 @@ import pytest
 
 from mail_bringup.claims import claim_address
 from mail_franka.arm_config import ArmConfig, FrankyConfig, LoopConfig
-from mail_franka.control_loop import ControlLoop, LoopTick
+from mail_franka.control_loop import ControlLoop, Heard, LoopTick
 from mail_franka.franky_driver import FrankyArm
 from mail_franka.franky_limits import limit_table
 from mail_franka.robot_clock import RobotClock
@@ -215,7 +215,7 @@ def test_homing_through_loop_and_core_arrives_calmly(server: str, arm: FrankyArm
         tick_s=0.01,
         clock=RobotClock(0.5),
         observation_now_s=time.monotonic,
-        poll_inputs=lambda: None,
+        poll_inputs=Heard,
         on_tick=ticks.append,
     )
     loop.start()

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from mail_franka.arm_config import ArmConfig, FrankyConfig, LoopConfig, is_loopback
-from mail_franka.control_loop import ControlLoop, LoopTick
+from mail_franka.control_loop import ControlLoop, Heard, LoopTick
 from mail_franka.robot_clock import RobotClock
 from mail_franka.simulated_arm import SimulatedArm
 from mail_policy.core.devices import ArmError
@@ -35,7 +35,7 @@ class LoopRig:
             tick_s=0.01,
             clock=RobotClock(0.5),
             observation_now_s=time.monotonic,
-            poll_inputs=lambda: None,
+            poll_inputs=Heard,
             on_tick=self.ticks.append,
         )
         self.loop.start()

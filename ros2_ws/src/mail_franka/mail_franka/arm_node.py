@@ -1,7 +1,7 @@
 """ROS 2 shell around the control loop: chunks and requests in, states out."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,14 @@ from sensor_msgs.msg import JointState as JointStateMsg
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
-from mail_franka.control_loop import LoopTick
+from mail_franka.control_loop import Heard, LoopTick
 from mail_franka.conversions import (
     chunk_from_msg,
     decision_to_msg,
     decoded,
+    heartbeat_from_msg,
     joints_to_msg,
     seconds_to_stamp,
-    stamp_to_seconds,
     state_to_msg,
     teleop_from_msg,
 )
@@ -56,6 +56,13 @@ _PARAMETERS = (
     ("black_box_folder", "", "where the last seconds before a stop are written; empty: nowhere"),
 )
 _COUNT_PERIOD_S = 0.5
+# Field of `Heard`, topic, type, and what becomes of a message.
+_INPUTS: tuple[tuple[str, str, Any, Callable[[Any], Any]], ...] = (
+    ("chunk", "policy/action_chunk", ActionChunkMsg, chunk_from_msg),
+    ("heartbeat", "policy/status", PolicyStatusMsg, heartbeat_from_msg),
+    ("teleop", "teleop/command", TeleopCommandMsg, teleop_from_msg),
+    ("estop_beat", "estop/heartbeat", Bool, lambda msg: msg.data),
+)
 
 
 class _Inputs(Node):
@@ -66,12 +73,9 @@ class _Inputs(Node):
 
     Args:
         owner: The arm's node; it tells what is dropped.
-        topics: Type and name of each topic, and who takes its messages.
     """
 
-    def __init__(
-        self, owner: Node, topics: Sequence[tuple[Any, str, Callable[[Any], None]]]
-    ) -> None:
+    def __init__(self, owner: Node) -> None:
         # A launch file renames all nodes of the process; this one keeps its name.
         super().__init__(
             "arm_inputs",
@@ -82,21 +86,29 @@ class _Inputs(Node):
         )
         self._logger = owner.get_logger()
         self._readers = [
-            (self.create_subscription(kind, topic, take, _COMMAND, raw=True), take)
-            for kind, topic, take in topics
+            (field, read, self.create_subscription(kind, topic, read, _COMMAND, raw=True))
+            for field, topic, kind, read in _INPUTS
         ]
+        # Asking the middleware in every tick would cost more than all messages.
+        self.chunk_publishers = 1
 
-    def poll(self) -> None:
-        """Hand over the newest message of each topic; a malformed one is named and dropped."""
-        for subscription, take in self._readers:
+    def count_chunk_publishers(self) -> None:
+        """Ask how many programs offer action chunks."""
+        self.chunk_publishers = self.count_publishers("policy/action_chunk")
+
+    def poll(self) -> Heard:
+        """Return the newest message of each topic; a malformed one is named and dropped."""
+        heard = Heard(chunk_publishers=self.chunk_publishers)
+        for field, read, subscription in self._readers:
             with subscription.handle:
                 found = subscription.handle.take_message(subscription.msg_type, True)
             if found is None:
                 continue
             try:
-                take(decoded(found[0], subscription.msg_type))
+                setattr(heard, field, read(decoded(found[0], subscription.msg_type)))
             except ValueError as error:
                 self._logger.warning(f"dropped: {error}", throttle_duration_sec=1.0)
+        return heard
 
 
 class ArmNode(LifecycleNode):
@@ -160,16 +172,8 @@ class ArmNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the control loop. Nothing moves before `arm/arm` and another request."""
         result = super().on_activate(state)
-        self._inputs = _Inputs(
-            self,
-            (
-                (ActionChunkMsg, "policy/action_chunk", self._take_chunk),
-                (PolicyStatusMsg, "policy/status", self._take_heartbeat),
-                (TeleopCommandMsg, "teleop/command", self._take_teleop),
-                (Bool, "estop/heartbeat", self._take_estop_beat),
-            ),
-        )
-        self._counting = self.create_timer(_COUNT_PERIOD_S, self._count_publishers)
+        self._inputs = _Inputs(self)
+        self._counting = self.create_timer(_COUNT_PERIOD_S, self._inputs.count_chunk_publishers)
         self._session.start(self._inputs.poll)
         return result
 
@@ -225,21 +229,6 @@ class ArmNode(LifecycleNode):
         reply.success, reply.message = done.success, done.message[:512]
         reply.lease_epoch = done.lease_epoch
         return reply
-
-    def _take_chunk(self, msg: ActionChunkMsg) -> None:
-        self._session.offer_chunk(chunk_from_msg(msg))
-
-    def _take_heartbeat(self, msg: PolicyStatusMsg) -> None:
-        self._session.note_heartbeat(msg.lease_epoch, stamp_to_seconds(msg.header.stamp))
-
-    def _take_teleop(self, msg: TeleopCommandMsg) -> None:
-        self._session.offer_teleop(teleop_from_msg(msg))
-
-    def _take_estop_beat(self, msg: Bool) -> None:
-        self._session.note_estop_beat(msg.data)
-
-    def _count_publishers(self) -> None:
-        self._session.note_chunk_publishers(self.count_publishers("policy/action_chunk"))
 
     def _publish(self, tick: LoopTick, gripper: GripperView) -> None:
         """Tell what happened in a tick; called from the control thread."""

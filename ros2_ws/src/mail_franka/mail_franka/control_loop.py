@@ -4,11 +4,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from queue import SimpleQueue
 
 from mail_franka.arm_config import LoopConfig
+from mail_franka.clock_probe import ClockProbe
 from mail_franka.reconnection import Reconnection
 from mail_franka.robot_clock import RobotClock
 from mail_policy.core.devices import Arm, ArmError
@@ -44,43 +45,22 @@ class LoopTick:
 
 
 @dataclass(slots=True)
-class _Letters:
-    """What other threads left for the next tick; the newest of a kind replaces the others."""
+class Heard:
+    """What others want of the arm: the newest of each kind since the last tick.
 
-    commands: list[Command] = field(default_factory=list)
+    Attributes:
+        chunk: An action chunk.
+        heartbeat: The lease that a policy named, and when it said so on its own clock [s].
+        teleop: A person's command.
+        estop_beat: The emergency stop's heartbeat: true while nobody pressed it.
+        chunk_publishers: How many programs offer action chunks.
+    """
+
     chunk: ActionChunk | None = None
-    heartbeat_epoch: int | None = None
+    heartbeat: tuple[int, float] | None = None
     teleop: TeleopCommand | None = None
     estop_beat: bool | None = None
-
-
-class _Inbox:
-    """Takes letters from other threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._letters = _Letters()
-        self.chunk_publishers = 1
-        self.clock_offset_s: float | None = None
-
-    def add_command(self, command: Command) -> None:
-        with self._lock:
-            self._letters.commands.append(command)
-
-    def put(self, **letters: Any) -> None:
-        with self._lock:
-            for kind, letter in letters.items():
-                setattr(self._letters, kind, letter)
-
-    def put_estop_beat(self, free: bool) -> None:
-        with self._lock:
-            # A press must not be lost behind a later beat of the same tick.
-            self._letters.estop_beat = free and self._letters.estop_beat is not False
-
-    def take(self) -> _Letters:
-        with self._lock:
-            letters, self._letters = self._letters, _Letters()
-        return letters
+    chunk_publishers: int = 1
 
 
 class ControlLoop:
@@ -93,8 +73,8 @@ class ControlLoop:
         tick_s: Time between set-points [s], by the robot's clock.
         clock: Translates robot time.
         observation_now_s: The clock that stamps observations [s]; 0 while it is unknown.
-        poll_inputs: Called before each tick, from the loop's thread: hands over what others want;
-            must not wait.
+        poll_inputs: Called before each tick, from the loop's thread: returns what was heard since
+            the last call; must not wait.
         on_tick: Called after each tick, from the loop's thread; must not wait.
     """
 
@@ -107,7 +87,7 @@ class ControlLoop:
         tick_s: float,
         clock: RobotClock,
         observation_now_s: Callable[[], float],
-        poll_inputs: Callable[[], None],
+        poll_inputs: Callable[[], Heard],
         on_tick: Callable[[LoopTick], None],
     ) -> None:
         self._arm = arm
@@ -118,7 +98,9 @@ class ControlLoop:
         self._observation_now_s = observation_now_s
         self._poll_inputs = poll_inputs
         self._on_tick = on_tick
-        self._inbox = _Inbox()
+        self._policy_clock = ClockProbe()
+        self._clock_offset_s: float | None = None
+        self._commands: SimpleQueue[Command] = SimpleQueue()
         self._numbers = count(1)
         self._waiting: dict[int, tuple[threading.Event, list[Reply]]] = {}
         self._stopping = threading.Event()
@@ -128,7 +110,6 @@ class ControlLoop:
         self._recovered: bool | None = None
         self._last_robot_time_s = float("-inf")
         self._reconnection: Reconnection | None = None
-        self._outputs: MotionOutputs | None = None
 
     def start(self) -> None:
         """Start the thread."""
@@ -137,7 +118,7 @@ class ControlLoop:
     def stop(self) -> None:
         """Brake, give control back, end the thread."""
         if self._thread.is_alive():
-            self._inbox.add_command(Command(CommandName.SHUTDOWN))
+            self._commands.put(Command(CommandName.SHUTDOWN))
             deadline_s = time.monotonic() + _BRAKE_S
             while self._controlling and time.monotonic() < deadline_s:
                 time.sleep(0.005)
@@ -149,33 +130,12 @@ class ControlLoop:
         command = Command(name, next(self._numbers), task, max_duration_s)
         answered: tuple[threading.Event, list[Reply]] = (threading.Event(), [])
         self._waiting[command.number] = answered
-        self._inbox.add_command(command)
+        self._commands.put(command)
         answered[0].wait(self._config.reply_s)
         del self._waiting[command.number]
         if answered[1]:
             return answered[1][0]
         return Reply(command.number, False, f"no answer within {self._config.reply_s} s")
-
-    def offer_chunk(self, chunk: ActionChunk) -> None:
-        """Hand over a chunk; only the newest one of a tick is considered."""
-        self._inbox.put(chunk=chunk)
-
-    def offer_teleop(self, command: TeleopCommand) -> None:
-        """Hand over what a person wants; only the newest command of a tick is considered."""
-        self._inbox.put(teleop=command)
-
-    def note_heartbeat(self, lease_epoch: int, clock_offset_s: float) -> None:
-        """Say that a policy was heard, for which lease, and how far its clock is ahead [s]."""
-        self._inbox.clock_offset_s = clock_offset_s
-        self._inbox.put(heartbeat_epoch=lease_epoch)
-
-    def note_estop_beat(self, free: bool) -> None:
-        """Say that the emergency stop was heard, and whether it is not pressed."""
-        self._inbox.put_estop_beat(free)
-
-    def note_chunk_publishers(self, count: int) -> None:
-        """Say how many programs offer action chunks."""
-        self._inbox.chunk_publishers = count
 
     def _run(self) -> None:
         try:
@@ -189,28 +149,40 @@ class ControlLoop:
     def _step(self) -> None:
         reading = self._next_reading()
         now_s = self._observation_time(reading)
-        self._poll_inputs()
-        letters = self._inbox.take()
+        heard = self._poll_inputs()
+        heartbeat_epoch = self._note_heartbeat(heard)
         fault, recovered = self._fault, self._recovered
         self._fault, self._recovered = "", None
         inputs = MotionInputs(
             reading=reading,
             arm_fault=fault,
-            commands=tuple(letters.commands),
-            chunk=letters.chunk,
-            heartbeat_epoch=letters.heartbeat_epoch,
-            clock_offset_s=self._inbox.clock_offset_s,
-            chunk_publishers=self._inbox.chunk_publishers,
-            teleop=letters.teleop,
-            estop_beat=letters.estop_beat,
+            commands=self._take_commands(),
+            chunk=heard.chunk,
+            heartbeat_epoch=heartbeat_epoch,
+            clock_offset_s=self._clock_offset_s,
+            chunk_publishers=heard.chunk_publishers,
+            teleop=heard.teleop,
+            estop_beat=heard.estop_beat,
             recovered=recovered,
         )
         outputs = self._core.step(inputs, now_s)
         self._obey(outputs)
         for reply in outputs.replies:
             self._deliver(reply)
-        self._outputs = outputs
         self._on_tick(LoopTick(now_s, reading, outputs))
+
+    def _take_commands(self) -> tuple[Command, ...]:
+        # Only this thread takes, so what was counted is there.
+        return tuple(self._commands.get() for _ in range(self._commands.qsize()))
+
+    def _note_heartbeat(self, heard: Heard) -> int | None:
+        """Learn about the policy's clock; return the lease that it named, None if it was silent."""
+        if heard.heartbeat is None:
+            return None
+        lease_epoch, sent_at_s = heard.heartbeat
+        self._policy_clock.add(sent_at_s, self._observation_now_s())
+        self._clock_offset_s = self._policy_clock.offset_s
+        return lease_epoch
 
     def _next_reading(self) -> ArmReading | None:
         """Wait until the robot's clock has moved on by a tick. None if the link is lost."""

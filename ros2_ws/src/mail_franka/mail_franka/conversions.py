@@ -15,6 +15,7 @@ from mail_msgs.msg import ActionChunk as ActionChunkMsg
 from mail_msgs.msg import Admission as AdmissionMsg
 from mail_msgs.msg import ArmState as ArmStateMsg
 from mail_msgs.msg import GripperState as GripperStateMsg
+from mail_msgs.msg import PolicyStatus as PolicyStatusMsg
 from mail_msgs.msg import TeleopCommand as TeleopCommandMsg
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState as JointStateMsg
@@ -89,6 +90,11 @@ def decoded(raw: bytes, kind: Any) -> Any:
         return deserialize_message(raw, kind)
     except (RuntimeError, ValueError, MemoryError, AssertionError, SystemError) as error:
         raise ValueError(f"malformed {kind.__name__} of {len(raw)} bytes") from error
+
+
+def heartbeat_from_msg(msg: PolicyStatusMsg) -> tuple[int, float]:
+    """Return the lease that a policy works under, and when it said so [s]."""
+    return msg.lease_epoch, stamp_to_seconds(msg.header.stamp)
 
 
 def teleop_from_msg(msg: TeleopCommandMsg) -> TeleopCommand:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from mail_franka.arm_config import ArmConfig, is_loopback
 from mail_franka.black_box import BlackBox
-from mail_franka.clock_probe import ClockProbe
-from mail_franka.control_loop import ControlLoop, LoopTick
+from mail_franka.control_loop import ControlLoop, Heard, LoopTick
 from mail_franka.devices import DeviceFactory
 from mail_franka.gripper_values import GripperView
 from mail_franka.gripper_worker import GripperWorker
@@ -19,7 +18,6 @@ from mail_policy.core.config import load_config
 from mail_policy.core.motion.core import MotionCore
 from mail_policy.core.motion.values import CommandName, Reply
 from mail_policy.core.robot_limits import RobotType
-from mail_policy.core.types import ActionChunk, TeleopCommand
 
 # Which samples of the clock offset to trust, see RobotClock.
 _TRUST_ON_ROBOT, _TRUST_ON_TWIN = 0.1, 0.9
@@ -74,17 +72,16 @@ class ArmSession:
             self._devices.close()
             raise
 
-    def start(self, poll_inputs: Callable[[], None]) -> None:
+    def start(self, poll_inputs: Callable[[], Heard]) -> None:
         """Start the control loop. Nothing moves before the operator asks for it.
 
         Args:
-            poll_inputs: Called before each control tick from the control thread: hands over what
-                others want. Must not wait.
+            poll_inputs: Called before each control tick from the control thread: returns what was
+                heard since the last call. Must not wait.
         """
         self._worker = GripperWorker(self._gripper, self._config.gripper, time.monotonic)
         self._worker.start()
         self._black_box = BlackBox(self._black_box_folder, self._config.motion.tick_s)
-        self._policy_clock = ClockProbe()
         # Random, so that chunks of an earlier run never fit.
         epoch = random.SystemRandom().getrandbits(32)
         self._loop = ControlLoop(
@@ -124,32 +121,6 @@ class ArmSession:
         if self._loop is None:
             return Reply(0, False, "the arm node is not active; activate it first")
         return self._loop.request(name, task, max_duration_s)
-
-    def offer_chunk(self, chunk: ActionChunk) -> None:
-        """Hand over a chunk."""
-        if self._loop is not None:
-            self._loop.offer_chunk(chunk)
-
-    def offer_teleop(self, command: TeleopCommand) -> None:
-        """Hand over what a person wants."""
-        if self._loop is not None:
-            self._loop.offer_teleop(command)
-
-    def note_heartbeat(self, lease_epoch: int, sent_at_s: float) -> None:
-        """Say that a policy was heard, for which lease, and when it said so [s]."""
-        if self._loop is not None:
-            self._policy_clock.add(sent_at_s, self._observation_now_s())
-            self._loop.note_heartbeat(lease_epoch, self._policy_clock.offset_s)
-
-    def note_estop_beat(self, free: bool) -> None:
-        """Say that the emergency stop was heard, and whether it is not pressed."""
-        if self._loop is not None:
-            self._loop.note_estop_beat(free)
-
-    def note_chunk_publishers(self, count: int) -> None:
-        """Say how many programs offer action chunks."""
-        if self._loop is not None:
-            self._loop.note_chunk_publishers(count)
 
     def _after_tick(self, tick: LoopTick) -> None:
         worker = self._worker
