@@ -240,6 +240,11 @@ def limited_step(step: Array, max_translation_m: float, max_rotation_rad: float)
     return limited
 
 
+def limited_joint_step(step: Array, max_step_rad: float) -> Array:
+    """Shorten a step of all joints [rad], shape (7,), so that none moves too far."""
+    return step * min(1.0, max_step_rad / max(float(np.abs(step).max()), 1e-12))
+
+
 def rotations_from_vectors(vectors: Array) -> Array:
     """Convert rotation vectors [rad] (n, 3) to matrices (n, 3, 3), by Rodrigues' formula."""
     angles_rad = np.linalg.norm(vectors, axis=1)

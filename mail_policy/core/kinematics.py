@@ -136,15 +136,8 @@ def _link_terms() -> tuple[Array, Array, Array]:
 
 
 _CONSTANT, _COSINE, _SINE = _link_terms()
-_TCP_TO_JOINT_7 = np.array(
-    [
-        [_HAND_COS, -_HAND_SIN, 0.0, 0.0],
-        [_HAND_SIN, _HAND_COS, 0.0, 0.0],
-        [0.0, 0.0, 1.0, _FLANGE_M + TCP_TO_HAND_M],
-        [0.0, 0.0, 0.0, 1.0],
-    ]
-)
-
+_TCP_TO_JOINT_7 = transform_tcp_to_flange()
+_TCP_TO_JOINT_7[2, 3] += _FLANGE_M
 
 # Distance from the origin of each frame of `chain_frames` to that of the next [m], shape (8,).
 FRAME_DISTANCES_M = np.linalg.norm([*_CONSTANT[:, :3, 3], _TCP_TO_JOINT_7[:3, 3]], axis=1)

@@ -7,6 +7,7 @@ from mail_policy.core.action_schema import (
     MAX_ROTATION_STEP_RAD,
     MAX_TRANSLATION_STEP_M,
     ActionSchema,
+    limited_joint_step,
     limited_step,
     targets_from_rows,
 )
@@ -69,7 +70,8 @@ class ChunkPlayback:
             moved = np.zeros(6) if is_over else _limited_pose_step(now, self._targets[row])
             self._commanded.append(move_pose(now, moved))
         else:
-            moved = now if is_over else _limited_joints(now, self._targets[row])
+            step = np.zeros_like(now) if is_over else self._targets[row] - now
+            moved = now + limited_joint_step(step, MAX_JOINT_STEP_RAD)
             self._commanded.append(moved)
         return np.append(moved, self._width_m)
 
@@ -77,8 +79,3 @@ class ChunkPlayback:
 # What is too far for one period of the arm follows in the next.
 def _limited_pose_step(now: Array, target: Array) -> Array:
     return limited_step(pose_error(now, target), MAX_TRANSLATION_STEP_M, MAX_ROTATION_STEP_RAD)
-
-
-def _limited_joints(now: Array, target: Array) -> Array:
-    largest_rad = float(np.abs(target - now).max())
-    return now + (target - now) * min(1.0, MAX_JOINT_STEP_RAD / max(largest_rad, 1e-12))

@@ -32,7 +32,6 @@ from mail_policy.core.motion.chunk_planner import (
     ChunkPlan,
     ChunkPlanner,
     PathCheck,
-    positions_at,
 )
 from mail_policy.core.motion.chunk_targets import TargetLimiter
 from mail_policy.core.motion.config import AdmissionConfig, EnvelopeConfig
@@ -509,7 +508,7 @@ def test_rows_out_of_reach_are_left_out_but_not_three_in_a_row(
     assert len(result.path.positions) == 17 - len(missed)
     wanted = targets_from_rows(EE_DELTA, forward_kinematics(HOME_JOINT_POSITIONS), straight())
     for end_s, pose in zip(result.row_ends_s, wanted, strict=True):
-        there = forward_kinematics(positions_at(result.path, np.array([end_s]))[0])
+        there = forward_kinematics(result.path.positions_at(np.array([end_s]))[0])
         np.testing.assert_allclose(there[:3, 3], pose[:3, 3], atol=2e-3)
 
 

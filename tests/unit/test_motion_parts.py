@@ -11,7 +11,7 @@ from mail_policy.core.kinematics import (
     forward_kinematics,
 )
 from mail_policy.core.motion.chunk_planner import follow_pose
-from mail_policy.core.motion.splice import ensemble, join_distance, splice
+from mail_policy.core.motion.splice import ensemble, gap_between, splice
 from mail_policy.core.motion.trajectory import HermitePath, minimum_jerk_path
 from mail_policy.core.robot_limits import (
     LimitShares,
@@ -80,7 +80,7 @@ def test_a_splice_leaves_one_path_and_ends_on_the_other_without_a_jump() -> None
     np.testing.assert_allclose(joined.at(0.8).positions, new.at(0.8).positions, atol=1e-3)
     samples = np.array([joined.at(t).positions for t in np.arange(0.32, 0.9, 0.001)])
     assert np.abs(np.diff(samples, axis=0)).max() < 1e-3
-    assert join_distance(old, new, 0.32) == pytest.approx(
+    assert gap_between(old, new, 0.32).largest_rad == pytest.approx(
         abs(new.at(0.32).positions[0] - old.at(0.32).positions[0])
     )
 

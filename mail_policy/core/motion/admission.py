@@ -25,7 +25,7 @@
 | start        | F21    | a jump from rest                                            | planner   |
 | reach        | F27    | too many rows that the arm cannot reach                     | planner   |
 | collision    | 13     | a path through the arm itself or the table                  | planner   |
-| join         | 10     | a jump from the running trajectory                          | generator |
+| join         | 10     | a jump from the running trajectory                          | desk      |
 
 Numbers are those of faults-and-safety.md, 4.4.
 """

@@ -3,7 +3,7 @@
 import numpy as np
 
 from mail_policy.core.motion.config import WatchdogConfig
-from mail_policy.core.motion.status import ArmStatus
+from mail_policy.core.motion.status import ArmStatus, Verdict
 from mail_policy.core.motion.values import MotionInputs, MotionState
 from mail_policy.core.motion.watchdogs import Lasting
 from mail_policy.core.types import ArmReading
@@ -16,8 +16,6 @@ _BY_MODE = {
 _HANDS_OFF = {_S.USER_STOP, _S.GUIDING}
 # How long a motion may take to start [s].
 _START_S = 1.0
-
-Verdict = tuple[MotionState, str]
 
 
 class ArmWatch:

@@ -2,13 +2,12 @@
 
 from functools import partial
 
-from mail_policy.core.frames import Array
-from mail_policy.core.kinematics import chain_frames
 from mail_policy.core.motion.admission import LeaseView, Rejection, judge
 from mail_policy.core.motion.chunk_planner import ChunkPlan, ChunkPlanner
-from mail_policy.core.motion.config import EnvelopeConfig, MotionConfig
+from mail_policy.core.motion.config import MotionConfig
 from mail_policy.core.motion.generator import SetPointGenerator
-from mail_policy.core.motion.self_collision import self_collision
+from mail_policy.core.motion.posture_check import collision_refusal
+from mail_policy.core.motion.splice import Gap
 from mail_policy.core.motion.values import Decision
 from mail_policy.core.motion.watchdogs import RejectionWatch
 from mail_policy.core.robot_limits import JointLimits
@@ -33,7 +32,7 @@ class ChunkDesk:
             config.admission,
             config.envelope,
             limits,
-            path_check=partial(_collision, config.envelope),
+            path_check=partial(collision_refusal, envelope=config.envelope),
         )
         self._watch = RejectionWatch(config.admission.max_rejected_share)
         self.accepted = self.rejected = 0
@@ -77,7 +76,8 @@ class ChunkDesk:
             self.rejected += 1
             return Decision(epoch, sequence, False, result.rule, result.detail, age_s), stop_cause
         self.accepted += 1
-        self.plan = result
+        self.plan, gap = result
+        self._generator.follow(self.plan.path, gap)
         decision = Decision(
             epoch,
             sequence,
@@ -86,12 +86,12 @@ class ChunkDesk:
             "",
             age_s,
             camera_to_command_s=age_s + self._config.tick_s,
-            skipped_steps=result.skipped_steps,
-            disagreement_rad=self._generator.follow(result.path),
+            skipped_steps=self.plan.skipped_steps,
+            disagreement_rad=gap.largest_rad,
         )
         return decision, stop_cause
 
-    def _plan(self, chunk: ActionChunk) -> ChunkPlan | Rejection:
+    def _plan(self, chunk: ActionChunk) -> tuple[ChunkPlan, Gap] | Rejection:
         generator = self._generator
         anchor = generator.anchor_at(chunk.observed_at_s)
         if anchor is None:
@@ -105,12 +105,15 @@ class ChunkDesk:
         )
         if isinstance(plan, Rejection):
             return plan
-        return generator.join_rejection(plan.path) or plan
+        gap = generator.gap_to(plan.path)
+        return self._join_rejection(gap) or (plan, gap)
 
-
-def _collision(envelope: EnvelopeConfig, positions: Array) -> str:
-    """Return how near some postures [rad], shape (n, 7), bring the arm to itself, "" if clear."""
-    nearest_m = float(self_collision(envelope).clearances_m(chain_frames(positions)).min())
-    if nearest_m >= envelope.stop_clearance_m:
-        return ""
-    return f"the arm would come within {1000 * nearest_m:.0f} mm of itself"
+    def _join_rejection(self, gap: Gap) -> Rejection | None:
+        """Return why a path may not follow the running one, None if it may."""
+        config = self._config.admission
+        if gap.largest_rad > config.max_join_rad:
+            detail = f"joint gap {gap.largest_rad:.3f} rad, limit is {config.max_join_rad} rad"
+            return Rejection("join", detail)
+        if gap.tcp_m > config.max_join_m:
+            return Rejection("join", f"TCP gap {gap.tcp_m:.3f} m, limit is {config.max_join_m} m")
+        return None

@@ -207,22 +207,8 @@ class ChunkPlanner:
         if self._path_check is None:
             return None
         instants_s = np.append(np.arange(progress_s, path.end_s, _CHECK_PERIOD_S), path.end_s)
-        reason = self._path_check(positions_at(path, instants_s))
+        reason = self._path_check(path.positions_at(instants_s))
         return Rejection("collision", reason) if reason else None
-
-
-def positions_at(path: HermitePath, progress_s: Array) -> Array:
-    """Return the positions of a path at many instants at once [rad], shape (n, 7)."""
-    clipped_s = np.clip(progress_s, path.start_s, path.end_s)
-    piece = np.clip(np.searchsorted(path.progress_s, clipped_s, side="right"), 1, None) - 1
-    piece = np.minimum(piece, len(path.progress_s) - 2)
-    widths_s = np.diff(path.progress_s)[piece][:, None]
-    u = (clipped_s - path.progress_s[piece])[:, None] / widths_s
-    start, chord = path.positions[piece], path.positions[piece + 1] - path.positions[piece]
-    slope, end_slope = path.velocities[piece] * widths_s, path.velocities[piece + 1] * widths_s
-    square, cube = 3.0 * chord - 2.0 * slope - end_slope, slope + end_slope - 2.0 * chord
-    positions: Array = start + u * (slope + u * (square + u * cube))
-    return positions
 
 
 def follow_pose(

@@ -7,6 +7,7 @@ from mail_policy.core.action_schema import (
     ActionSchema,
     Reference,
     cartesian_steps,
+    limited_joint_step,
     limited_step,
     schema_with_id,
     targets_from_rows,
@@ -105,7 +106,6 @@ def _pursued(wanted: Array, anchor: Array, limit: float) -> Array:
     """Go to joint positions (steps, 7) with limited steps; a later row catches up."""
     positions, here = np.empty_like(wanted), anchor
     for row, target in enumerate(wanted):
-        step = target - here
-        here = here + step * min(1.0, limit / max(float(np.abs(step).max()), 1e-12))
+        here = here + limited_joint_step(target - here, limit)
         positions[row] = here
     return positions

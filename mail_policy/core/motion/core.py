@@ -95,7 +95,7 @@ class MotionCore:
             self._width_m = self._config.admission.max_gripper_width_m
         self._heed_person(inputs, now_s)
         self._governor.take(self._lease_watch.judge(self._status, inputs, now_s), now_s)
-        decision = self._consider(inputs, now_s) if inputs.chunk is not None else None
+        decision = self._consider(inputs, now_s)
         self._move(inputs.reading, now_s)
         if decision is not None and decision.accepted:
             decision = replace(decision, join_jump_rad=self._generator.jump_rad)

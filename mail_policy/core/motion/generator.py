@@ -5,14 +5,12 @@ from collections import deque
 import numpy as np
 
 from mail_policy.core.frames import Array
-from mail_policy.core.kinematics import forward_kinematics
-from mail_policy.core.motion.admission import Rejection
 from mail_policy.core.motion.checker import SetPointChecker
 from mail_policy.core.motion.chunk_planner import Anchor
 from mail_policy.core.motion.config import JoinMode, MotionConfig
 from mail_policy.core.motion.limits_filter import JointMotion, LimitsFilter
 from mail_policy.core.motion.speed_profile import SpeedProfile
-from mail_policy.core.motion.splice import ensemble, join_distance, splice
+from mail_policy.core.motion.splice import Gap, ensemble, gap_between, splice
 from mail_policy.core.motion.trajectory import HermitePath
 from mail_policy.core.robot_limits import WorkingLimits
 from mail_policy.core.types import JointSetPoint
@@ -109,34 +107,22 @@ class SetPointGenerator:
             later = entry
         return Anchor(later[1], later[2])
 
-    def join_rejection(self, path: HermitePath) -> Rejection | None:
-        """Return why a path may not follow the running one, None if it may."""
-        config = self._config.admission
-        running = self._running()
-        gap_rad = join_distance(running, path, self.progress_s)
-        if gap_rad > config.max_join_rad:
-            detail = f"joint gap {gap_rad:.3f} rad, limit is {config.max_join_rad} rad"
-            return Rejection("join", detail)
-        here, there = (self._tcp_m(each) for each in (running, path))
-        gap_m = float(np.linalg.norm(there - here))
-        if gap_m > config.max_join_m:
-            return Rejection("join", f"TCP gap {gap_m:.3f} m, limit is {config.max_join_m} m")
-        return None
+    def gap_to(self, path: HermitePath) -> Gap:
+        """Return how far a path is from the running one now."""
+        return gap_between(self._running(), path, self.progress_s)
 
-    def follow(self, path: HermitePath) -> float:
-        """Change over to a path. Returns the distance between old and new at the join [rad]."""
+    def follow(self, path: HermitePath, gap: Gap) -> None:
+        """Change over to a path that is some way from the running one, see `gap_to`."""
         join, running = self._config.join, self._running()
-        distance_rad = join_distance(running, path, self.progress_s)
+        moving = self._rate > _CREEP_RATE or gap.largest_rad > _SAME_PLACE_RAD
         self._live.append(path)
         if join.mode is JoinMode.ENSEMBLED:
             path = ensemble(self._live, self.progress_s, join.ensemble_decay)
-        moving = self._rate > _CREEP_RATE or distance_rad > _SAME_PLACE_RAD
+            gap = self.gap_to(path)
         if moving and join.mode is not JoinMode.LATEST:
-            blend_s = self._blend_s(running, path)
-            path = splice(running, path, progress_s=self.progress_s, blend_s=blend_s)
+            path = splice(running, path, progress_s=self.progress_s, blend_s=self._blend_s(gap))
         self._path = path
         self._profile = SpeedProfile(path, self.progress_s, self._limits, self._config.envelope)
-        return distance_rad
 
     def tick(self, now_s: float, led_to: Array | None = None) -> str:
         """Move on by one tick. Returns what the new set-point violates, "" if nothing.
@@ -165,20 +151,15 @@ class SetPointGenerator:
         """Drop the path and come to rest as near as possible, harder than in any motion."""
         self._rest_at(self._filter.stopping_place)
 
-    def _blend_s(self, running: HermitePath, new: HermitePath) -> float:
+    def _blend_s(self, gap: Gap) -> float:
         """Return how long a change shall take [s]: a large one in a hurry would slow the arm."""
-        join, velocity = self._config.join, self._limits.velocity
-        here, there = (path.at(self.progress_s).positions for path in (running, new))
-        tcp_m = float(np.linalg.norm(self._tcp_m(new) - self._tcp_m(running)))
+        join = self._config.join
         # The steepest slope of the quintic blend is 15/8 of its mean.
         needed_s = 1.875 * max(
-            float((np.abs(there - here) / velocity).max()), tcp_m / self._config.envelope.speed_m_s
+            float((gap.joints_rad / self._limits.velocity).max()),
+            gap.tcp_m / self._config.envelope.speed_m_s,
         )
         return min(join.longest_blend_s, max(join.blend_s, needed_s / join.blend_speed_share))
-
-    def _tcp_m(self, path: HermitePath) -> Array:
-        """Return where a path has the TCP now [m], shape (3,)."""
-        return forward_kinematics(path.at(self.progress_s).positions)[:3, 3]
 
     def _running(self) -> HermitePath:
         return self._path or _standing(self.progress_s, self._reference.positions)

@@ -1,7 +1,7 @@
 """Changes of state, and what they do to the motion at once."""
 
 from mail_policy.core.motion.generator import SetPointGenerator
-from mail_policy.core.motion.status import ArmStatus
+from mail_policy.core.motion.status import ArmStatus, Verdict
 from mail_policy.core.motion.values import MotionState
 
 # The arm brakes on its way into these.
@@ -34,7 +34,7 @@ class Governor:
         self.hard_stop |= state is MotionState.ESTOP
         self.status.enter(state, cause, now_s)
 
-    def take(self, verdict: tuple[MotionState, str] | None, now_s: float) -> None:
+    def take(self, verdict: Verdict | None, now_s: float) -> None:
         """Enter the state that a watch asks for, if it asks for one."""
         if verdict is not None:
             self.enter(*verdict, now_s)

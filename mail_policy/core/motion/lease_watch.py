@@ -1,10 +1,8 @@
 """Whether the holder of a lease is still there, and how long it may go on."""
 
 from mail_policy.core.motion.config import WatchdogConfig
-from mail_policy.core.motion.status import POLICY_HOLDER, TELEOP_HOLDER, ArmStatus, Lease
+from mail_policy.core.motion.status import POLICY_HOLDER, TELEOP_HOLDER, ArmStatus, Lease, Verdict
 from mail_policy.core.motion.values import MotionInputs, MotionState
-
-Verdict = tuple[MotionState, str]
 
 
 class LeaseWatch:

@@ -15,9 +15,15 @@ def posture_refusal(joint_positions: Array, envelope: EnvelopeConfig) -> str:
         envelope: Limits in space.
     """
     frames = chain_frames(joint_positions)
-    outside = workspace(envelope).complaint(frames)
-    if outside:
-        return outside
+    return workspace(envelope).complaint(frames) or _collision(frames, envelope)
+
+
+def collision_refusal(joint_positions: Array, envelope: EnvelopeConfig) -> str:
+    """Return how near some postures [rad], shape (n, 7), bring the arm to itself, "" if clear."""
+    return _collision(chain_frames(joint_positions), envelope)
+
+
+def _collision(frames: Array, envelope: EnvelopeConfig) -> str:
     nearest_m = float(self_collision(envelope).clearances_m(frames).min())
     if nearest_m < envelope.stop_clearance_m:
         return f"the arm is {1000 * nearest_m:.0f} mm from itself"

@@ -109,7 +109,7 @@ class RequestDesk:
             Lease.granted(HOMING_HOLDER, "", now_s, path.end_s - path.start_s + _HOMING_GRACE_S)
         )
         self._status.enter(_S.HOMING, "homing on the operator's request", now_s)
-        self._generator.follow(path)
+        self._generator.follow(path, self._generator.gap_to(path))
         if self._config.homing.open_gripper:
             self.opens_gripper = True
         self._reply(command, "", "homing; arm/state says when it is done")

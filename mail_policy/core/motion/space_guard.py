@@ -10,11 +10,8 @@ from mail_policy.core.frames import Array
 from mail_policy.core.kinematics import chain_frames, condition_numbers
 from mail_policy.core.motion.config import EnvelopeConfig
 from mail_policy.core.motion.self_collision import self_collision
-from mail_policy.core.motion.workspace import workspace
+from mail_policy.core.motion.workspace import MOMENT_S, workspace
 
-# Speeds are measured by moving all points for this long [s]: short against any motion, long
-# against the rounding of positions.
-_MOMENT_S = 1e-6
 # Near itself or a singularity the arm may still use this share of its speed.
 _LOWEST_SHARE = 0.1
 # The arm may be a little faster between two samples of a braking motion, so this share of the
@@ -35,7 +32,7 @@ class SpaceGuard:
         self._workspace = workspace(envelope)
         self._arm = self_collision(envelope)
         # A moment as a share of a tick.
-        self._moment = _MOMENT_S / tick_s
+        self._moment = MOMENT_S / tick_s
         self._speed_m_s = _SAMPLING_SHARE * envelope.speed_m_s
 
     def reset(self, positions: Array) -> None:
@@ -54,14 +51,14 @@ class SpaceGuard:
                 last the place where it comes to rest.
             velocities: Of these samples but the last [rad/s], shape (n - 1, 7).
         """
-        ahead = positions[:-1] + _MOMENT_S * velocities
+        ahead = positions[:-1] + MOMENT_S * velocities
         frames = chain_frames(np.concatenate([before[None], positions, ahead]))
         points, n = self._workspace.points(frames), len(positions)
         now = points[1 : n + 1]
         if not self._workspace.holds(now):
             return False
         ways = np.concatenate([points[n + 1 :] - now[:-1], (now[:1] - points[:1]) * self._moment])
-        speeds_m_s = self._workspace.longest_m(ways) / _MOMENT_S
+        speeds_m_s = self._workspace.longest_m(ways) / MOMENT_S
         if speeds_m_s.max() > self._speed_m_s:
             return False
         share = self._condition_share(frames[:, n : n + 1])

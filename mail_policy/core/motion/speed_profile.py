@@ -12,7 +12,7 @@ from mail_policy.core.kinematics import chain_frames, condition_numbers
 from mail_policy.core.motion.config import EnvelopeConfig
 from mail_policy.core.motion.self_collision import self_collision
 from mail_policy.core.motion.trajectory import HermitePath
-from mail_policy.core.motion.workspace import workspace
+from mail_policy.core.motion.workspace import MOMENT_S, workspace
 from mail_policy.core.robot_limits import JointLimits
 
 # Keeps some of each limit for the corrections of the limits filter.
@@ -22,8 +22,6 @@ _LOWEST_CURVE_RATE = 0.3
 _BRAKING_SHARE = 0.6
 _LOWEST_SLOPE, _HIGHEST_SLOPE = 1.0, 8.0
 _SMALL = 1e-9
-# Speeds are measured by moving all points for this long [s].
-_MOMENT_S = 1e-6
 
 
 class SpeedProfile:
@@ -62,9 +60,9 @@ class SpeedProfile:
 def _space_rates(positions: Array, velocities: Array, envelope: EnvelopeConfig) -> Array:
     """Return the rates that the limits in space allow, shape (n,)."""
     n, boxes = len(positions), workspace(envelope)
-    frames = chain_frames(np.concatenate([positions, positions + _MOMENT_S * velocities]))
+    frames = chain_frames(np.concatenate([positions, positions + MOMENT_S * velocities]))
     points, here = boxes.points(frames), frames[:, :n]
-    fastest_m_s = boxes.longest_m(points[n:] - points[:n]) / _MOMENT_S
+    fastest_m_s = boxes.longest_m(points[n:] - points[:n]) / MOMENT_S
     rates: Array = _USED_SHARE * envelope.speed_m_s / (fastest_m_s + _SMALL)
     for values, slow, stop in (
         (

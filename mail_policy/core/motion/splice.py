@@ -1,20 +1,41 @@
 """Joins a new trajectory to the ones before it, without a jump."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
 from mail_policy.core.frames import Array
+from mail_policy.core.kinematics import forward_kinematics
 from mail_policy.core.motion.trajectory import HermitePath
 
 _KNOTS = 6
 _FADE_S = 0.3
 
 
-def join_distance(running: HermitePath, new: HermitePath, progress_s: float) -> float:
-    """Return the largest joint distance between two paths at one progress [rad]."""
-    gap = new.at(progress_s).positions - running.at(progress_s).positions
-    return float(np.max(np.abs(gap)))
+@dataclass(frozen=True, slots=True, eq=False)
+class Gap:
+    """How far two paths are apart at one progress.
+
+    Attributes:
+        joints_rad: Distance of each joint [rad], shape (7,).
+        tcp_m: Distance of the TCP [m].
+    """
+
+    joints_rad: Array
+    tcp_m: float
+
+    @property
+    def largest_rad(self) -> float:
+        """The largest joint distance [rad]."""
+        return float(self.joints_rad.max())
+
+
+def gap_between(running: HermitePath, new: HermitePath, progress_s: float) -> Gap:
+    """Measure how far two paths are apart at one progress [s]."""
+    here, there = (path.at(progress_s).positions for path in (running, new))
+    way_m = forward_kinematics(there)[:3, 3] - forward_kinematics(here)[:3, 3]
+    return Gap(np.abs(there - here), float(np.linalg.norm(way_m)))
 
 
 def ensemble(paths: Iterable[HermitePath], progress_s: float, decay: float) -> HermitePath:

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from mail_policy.core.motion.admission import LeaseView
 from mail_policy.core.motion.values import CONTROLLED_STATES, MotionState
 
+# What a watch asks for: the state to enter, and why.
+Verdict = tuple[MotionState, str]
+
 POLICY_HOLDER = "policy"
 TELEOP_HOLDER = "teleop"
 HOMING_HOLDER = "homing"

@@ -47,7 +47,6 @@ class DeadMan:
         self._heard_at_s = float("-inf")
         self._was_up = self._is_held = False
         self._glitches = 0
-        self.rejected = 0
         self.reason = ""
 
     @property
@@ -78,7 +77,6 @@ class DeadMan:
         return Switch.RELEASED if was_held else Switch.UP
 
     def _reject(self) -> Switch:
-        self.rejected += 1
         self._glitches += 1
         if self._is_held and self._glitches >= self._config.max_glitches:
             self._is_held = self._was_up = False

@@ -73,15 +73,31 @@ class HermitePath:
         width_s = float(self.progress_s[i + 1] - self.progress_s[i])
         u = (progress_s - float(self.progress_s[i])) / width_s
         start, slope = self.positions[i], self.velocities[i] * width_s
-        chord = self.positions[i + 1] - start
         end_slope = self.velocities[i + 1] * width_s
-        square = 3.0 * chord - 2.0 * slope - end_slope
-        cube = slope + end_slope - 2.0 * chord
+        square, cube = _cubic(slope, self.positions[i + 1] - start, end_slope)
         return PathPoint(
             start + u * (slope + u * (square + u * cube)),
             (slope + u * (2.0 * square + 3.0 * u * cube)) / width_s,
             (2.0 * square + 6.0 * u * cube) / width_s**2,
         )
+
+    def positions_at(self, progress_s: Array) -> Array:
+        """Return the positions at many progresses [s] at once [rad], shape (n, 7)."""
+        clipped_s = np.clip(progress_s, self.start_s, self.end_s)
+        piece = np.clip(np.searchsorted(self.progress_s, clipped_s, side="right"), 1, None) - 1
+        piece = np.minimum(piece, len(self.progress_s) - 2)
+        widths_s = np.diff(self.progress_s)[piece][:, None]
+        u = (clipped_s - self.progress_s[piece])[:, None] / widths_s
+        start, slope = self.positions[piece], self.velocities[piece] * widths_s
+        end_slope = self.velocities[piece + 1] * widths_s
+        square, cube = _cubic(slope, self.positions[piece + 1] - start, end_slope)
+        positions: Array = start + u * (slope + u * (square + u * cube))
+        return positions
+
+
+def _cubic(slope: Array, chord: Array, end_slope: Array) -> tuple[Array, Array]:
+    """Return the factors of u^2 and u^3 of pieces from their slopes and their chord."""
+    return 3.0 * chord - 2.0 * slope - end_slope, slope + end_slope - 2.0 * chord
 
 
 def finite_difference(progress_s: Array, positions: Array) -> Array:

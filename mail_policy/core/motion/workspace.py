@@ -12,6 +12,9 @@ from mail_policy.core.frames import Array
 from mail_policy.core.kinematics import TCP_FRAME, TCP_TO_HAND_M
 from mail_policy.core.motion.config import EnvelopeConfig
 
+# Speeds are measured by moving all points for this long [s]: short against any motion, long
+# against the rounding of positions.
+MOMENT_S = 1e-6
 # Joints whose origins are watched: 4 is the elbow, 6 and 7 are the ends of the wrist.
 _WATCHED_JOINTS = (4, 6, 7)
 _JOINT_BOXES = ("elbow", "wrist", "wrist")
