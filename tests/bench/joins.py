@@ -27,6 +27,8 @@ from mail_policy.core.action_schema import EE_DELTA, targets_from_rows
 from mail_policy.core.frames import Array, make_transform, pose_error
 from mail_policy.core.kinematics import (
     HOME_JOINT_POSITIONS,
+    TCP_FRAME,
+    chain_frames,
     forward_kinematics,
     inverse_kinematics,
 )
@@ -181,7 +183,7 @@ def measure(
     jerk = np.abs(np.diff(set_points, 3, axis=0)).max(axis=1) / TICK_S**3
     # Second difference i ends at set-point i + 2; a blend lasts ten ticks.
     around = [second[max(0, join - 3) : join + 12].max() for join in joins[1:]]
-    points = np.array([forward_kinematics(q)[:3, 3] for q in set_points[start:]])
+    points = chain_frames(set_points[start:])[TCP_FRAME, :, :3, 3]
     times_s = TICK_S * np.arange(1, len(points) + 1)
     wanted = np.array([wanted_position(float(t), centre) for t in times_s])
     late = times_s > WARM_UP_S

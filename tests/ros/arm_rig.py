@@ -30,7 +30,7 @@ from mail_bringup.places import state_folder
 from mail_bringup.shared_memory import remove_leftovers
 from mail_franka.conversions import seconds_to_stamp
 from mail_policy.core.frames import Array
-from mail_policy.core.kinematics import forward_kinematics
+from mail_policy.core.kinematics import TCP_FRAME, chain_frames
 from mail_policy.core.robot_limits import RobotType
 from tests.fci.client import FaultyRobot, Trajectory
 
@@ -271,7 +271,7 @@ class ArmRig:
     def hand_positions(self, since_cycle: int) -> Array:
         """Return the commanded TCP positions since a cycle [m], shape (n, 3)."""
         joints = self.trajectory(since_cycle).joint_positions
-        return np.array([forward_kinematics(q)[:3, 3] for q in joints])
+        return chain_frames(joints)[TCP_FRAME, :, :3, 3]
 
     def speeds(self, since_cycle: int) -> Array:
         """Return the commanded speed of the TCP in every cycle [m/s]."""
@@ -332,7 +332,7 @@ def merge(content: dict[str, Any], changes: dict[str, Any]) -> None:
             content[key] = value
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[Any]) -> None:
     """End a process, by force if it must be."""
     if process.poll() is None:
         process.send_signal(signal.SIGCONT)

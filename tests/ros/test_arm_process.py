@@ -26,6 +26,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import Trigger
 
 from mail_bringup.claims import claim_address, claim_domain
+from tests.ros.arm_rig import end
 from tests.ros.discovery import wait_until_reachable
 
 ROOT = Path(__file__).parents[2]
@@ -44,16 +45,6 @@ def start(command: list[str], domain: str, log: Path) -> subprocess.Popen[str]:
             text=True,
             env=environment,
         )
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(5.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 class Client:

@@ -239,30 +239,25 @@ def test_a_recovery_can_be_refused_a_number_of_times(robot, client, answer, mess
     await_mode(client, franky.RobotMode.Idle)
 
 
-def test_the_user_stop_ends_a_motion_and_allows_none_until_released(robot, client):
+@pytest.mark.parametrize(
+    ("inject", "mode", "ended", "refused"),
+    [
+        ("user_stop", franky.RobotMode.UserStopped, "User Stop", "User stopped"),
+        ("guiding", franky.RobotMode.Guiding, "aborted", "Guiding"),
+    ],
+)
+def test_a_human_override_ends_a_motion_and_allows_none_until_released(
+    robot, client, inject, mode, ended, refused
+):
     turn(client, robot)
-    robot.user_stop(True)
+    getattr(robot, inject)(True)
     wait_until(lambda: not client.is_in_control, "the client loses control")
-    with pytest.raises(franky.ControlException, match="User Stop"):
+    with pytest.raises(franky.ControlException, match=ended):
         client.join_motion()
-    await_mode(client, franky.RobotMode.UserStopped)
-    with pytest.raises(franky.Exception, match="User stopped"):
+    await_mode(client, mode)
+    with pytest.raises(franky.Exception, match=refused):
         client.move(joint_motion(0.1))
-    robot.user_stop(False)
-    await_mode(client, franky.RobotMode.Idle)
-    client.move(joint_motion(0.1))
-
-
-def test_guiding_ends_a_motion_and_allows_none_until_released(robot, client):
-    turn(client, robot)
-    robot.guiding(True)
-    wait_until(lambda: not client.is_in_control, "the client loses control")
-    with pytest.raises(franky.ControlException, match="aborted"):
-        client.join_motion()
-    await_mode(client, franky.RobotMode.Guiding)
-    with pytest.raises(franky.Exception, match="Guiding"):
-        client.move(joint_motion(0.1))
-    robot.guiding(False)
+    getattr(robot, inject)(False)
     await_mode(client, franky.RobotMode.Idle)
     client.move(joint_motion(0.1))
 

@@ -11,6 +11,8 @@ import socket
 from pathlib import Path
 from typing import Protocol, Self
 
+from mail_policy.core.name_lock import name_of_robot_address, try_hold
+
 FCI_PORT = 1337
 _GRIPPER_PORT = 1338
 # Higher domains would use ports that Linux hands out to clients.
@@ -86,23 +88,12 @@ def claim_address(folder: Path) -> Claim:
     addresses = [f"127.0.0.{last}" for last in range(2, 255)]
     start = _turn(folder, "address", len(addresses))
     for address in (*addresses[start:], *addresses[:start]):
-        lock = _lock_address(address)
+        lock = try_hold(name_of_robot_address(address))
         if lock is not None and address_is_free(address):
             return Claim(address, lock)
         if lock is not None:
             lock.close()
     raise ClaimError("no free address left; stop a stack that still runs, see mailctl status")
-
-
-def _lock_address(address: str) -> socket.socket | None:
-    """Reserve an address in the way of mail_sim.world.address, so that both respect each other."""
-    lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    try:
-        lock.bind(f"\0mail/robot/{address}")
-    except OSError:
-        lock.close()
-        return None
-    return lock
 
 
 def make_run_id() -> str:

@@ -1,15 +1,13 @@
 """One controller per robot on this machine: the second one is refused before it connects."""
 
-import socket
 from typing import Self
 
 from mail_policy.core.devices import ArmError
+from mail_policy.core.name_lock import try_hold
 
 
 class RobotClaim:
     """The right to control the robot at an address, held until this process ends at the latest.
-
-    The kernel takes it back however the process ends, so no stale lock can stay behind.
 
     Args:
         address: IP address or name of the robot.
@@ -20,15 +18,13 @@ class RobotClaim:
 
     def __enter__(self) -> Self:
         """Take it. Raises ArmError if another program has it."""
-        self._lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        try:
-            self._lock.bind(f"\0mail/arm/{self._address}")
-        except OSError as error:
-            self._lock.close()
+        lock = try_hold(f"arm/{self._address}")
+        if lock is None:
             raise ArmError(
                 f"another arm node on this machine controls {self._address}; end it first, see "
                 "mailctl status"
-            ) from error
+            )
+        self._lock = lock
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -7,6 +7,8 @@ of its own.
 import errno
 import socket
 
+from mail_policy.core.name_lock import name_of_robot_address, try_hold
+
 ROBOT_PORT = 1337
 GRIPPER_PORT = 1338
 
@@ -74,11 +76,8 @@ def busy_port(address: str) -> int | None:
 def _lock(address: str) -> bool:
     if address in _held_locks:
         return False
-    lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    try:
-        lock.bind(f"\0mail/robot/{address}")
-    except OSError:
-        lock.close()
+    lock = try_hold(name_of_robot_address(address))
+    if lock is None:
         return False
     _held_locks[address] = lock
     return True
