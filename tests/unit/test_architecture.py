@@ -17,11 +17,12 @@ OUR_ROS_PACKAGES = {
     "mail_policy_ros",
     "mail_recorder",
     "mail_sim",
+    "mail_teleop",
 }
 KINDS = {
     "ros": {"rclpy", "tf2_ros", "ament_index_python"},  # and every message package, see kind_of
     "launch": {"launch", "launch_ros"},
-    "vendor": {"franky", "pyrealsense2"},
+    "vendor": {"franky", "pyrealsense2", "evdev", "hid", "dynamixel_sdk", "serial"},
     "simulator": {"mujoco", "franky_sim"},
     "heavy": {"torch", "torchvision", "mamba_ssm", "open_clip"},
     "ours": OUR_ROS_PACKAGES,

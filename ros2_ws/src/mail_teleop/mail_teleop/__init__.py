@@ -1,0 +1,1 @@
+"""A person moves the arm: devices, their meaning, and the node that sends it."""
