@@ -100,6 +100,22 @@ def test_limits_are_set_explicitly_and_never_above_the_table(arm: FrankyArm) -> 
         assert (np.asarray(limit.get()) <= np.asarray(wanted) + 1e-9).all(), name
 
 
+def test_an_arm_that_lags_far_behind_stays_in_control(server: str) -> None:
+    config = FrankyConfig(max_follow_error_rad=0.15, follow_gain_per_s=20.0)
+    with FrankyArm(server, RobotType.FR3, config) as arm:
+        arm.take_control()
+        reading = arm.read()
+        lead = np.array([0.0, 0.0, 0.14, 0.0, 0.0, 0.0, 0.0])  # 2.8 rad/s; the limit is 2.175
+        last_s = reading.robot_time_s
+        for _ in range(10):
+            wanted = reading.commanded_joint_positions + lead
+            arm.follow(JointSetPoint(wanted, np.zeros(7), np.zeros(7)))
+            reading = next_tick(arm, last_s)
+            last_s = reading.robot_time_s
+            assert reading.in_control
+            assert np.abs(reading.joint_velocities).max() < 2.2
+
+
 def test_streaming_follows_set_points_within_milliradians(arm: FrankyArm) -> None:
     arm.take_control()
     errors_rad = np.array(stream(arm, 2.0)[10:])

@@ -88,7 +88,11 @@ def _run_seed(operator: Operator, job: Job, seed: int, limit_s: float) -> Episod
     task = operator.set_task(job.task)
     operator.inference_ms.clear()
     attempt = attempt_task(operator, task, limit_s=limit_s, on_progress=lambda line: None)
-    operator.come_to_rest()
+    if attempt.arm_state == "fault":
+        # It cost this episode. Only a twin may be recovered without a person looking at it.
+        operator.trigger("arm/recover")
+    else:
+        operator.come_to_rest()
     return EpisodeResult(
         seed=seed,
         success=attempt.success,

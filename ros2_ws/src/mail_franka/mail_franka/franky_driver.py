@@ -67,6 +67,7 @@ class FrankyArm:
         self._config = config
         self._robot: Any = None
         self._commanded: Array = _STILL
+        self._largest_velocity: Array = _STILL
 
     def __enter__(self) -> Self:
         """Connect, and set every limit explicitly. Raises ArmError with the remedy."""
@@ -133,7 +134,10 @@ class FrankyArm:
             )
         # The robot carries this velocity out some milliseconds later, until the next one comes.
         ahead = set_point.velocities + self._config.follow_lead_s * set_point.accelerations
-        self._issue(ahead + self._config.follow_gain_per_s * error)
+        wanted = ahead + self._config.follow_gain_per_s * error
+        # An arm that something holds back lags more and more; a velocity above the limit would end
+        # its motion.
+        self._issue(np.clip(wanted, -self._largest_velocity, self._largest_velocity))
 
     def release_control(self) -> None:
         """Brake as hard as the robot allows, then give control back."""
@@ -190,6 +194,7 @@ class FrankyArm:
             limit.set(value.tolist() if value.ndim else float(value))
             if not np.allclose(limit.get(), value):
                 raise ArmError(f"{name}: wrote {value}, read back {limit.get()}; do not go on")
+        self._largest_velocity = np.asarray(robot.joint_velocity_limit.get(), dtype=np.float64)
         robot.set_collision_behavior(
             self._config.collision_torque_nm, self._config.collision_force_n
         )
