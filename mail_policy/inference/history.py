@@ -4,6 +4,7 @@ from collections import deque
 from typing import Protocol
 
 from mail_policy.core.types import Hold, Observation
+from mail_policy.data.step_grid import StepGrid
 from mail_policy.data.windows import TOLERANCE_PERIODS, Window, window_indices
 from mail_policy.inference.episode_history import EpisodeHistory
 from mail_policy.models.config import ModelConfig, Windows
@@ -21,7 +22,7 @@ class History(Protocol):
         ...
 
     def push(self, observation: Observation) -> bool:
-        """Take an observation; False if it was dropped because its stamp did not advance."""
+        """Take an observation; False if it is no step of the episode."""
         ...
 
     def window(self) -> Window | Hold:
@@ -46,8 +47,9 @@ class HistoryBuffer:
     """
 
     def __init__(self, history: int, period_s: float, windows: Windows = Windows.PADDED) -> None:
-        if history < 1 or not period_s > 0.0:
-            raise ValueError(f"needs history >= 1 and period_s > 0, got {history} and {period_s}")
+        if history < 1:
+            raise ValueError(f"history must be at least 1, got {history}")
+        self._grid = StepGrid(period_s)
         self._history = history
         self._period_s = period_s
         self._windows = windows
@@ -56,6 +58,7 @@ class HistoryBuffer:
         self._start_s: float | None = None
         self._may_start = True
         self._stale = 0
+        self._seen_s = float("-inf")
 
     def reset(self) -> None:
         """Start an episode: the next observation is its first, and may be repeated."""
@@ -63,9 +66,9 @@ class HistoryBuffer:
         self._may_start = True
 
     def push(self, observation: Observation) -> bool:
-        """Take an observation; False if it was dropped because its stamp did not advance."""
+        """Take an observation; False if its stamp did not advance, or it is no step."""
         stamp_s = observation.captured_at_s
-        if self._observations and stamp_s <= self._observations[-1].captured_at_s:
+        if stamp_s <= self._seen_s:
             self._stale += 1
             if self._stale < STALE_STAMPS_BEFORE_FLUSH:
                 return False
@@ -73,7 +76,9 @@ class HistoryBuffer:
             # observation may be repeated, so windows come back once the history is full.
             self._forget()
             self._may_start = False
-        self._stale = 0
+        self._stale, self._seen_s = 0, stamp_s
+        if self._grid.take(stamp_s) is None:
+            return False
         if self._may_start:
             self._start_s, self._may_start = stamp_s, False
         self._observations.append(observation)
@@ -105,5 +110,7 @@ class HistoryBuffer:
 
     def _forget(self) -> None:
         self._observations.clear()
+        self._grid.reset()
         self._start_s = None
         self._stale = 0
+        self._seen_s = float("-inf")

@@ -138,8 +138,8 @@ class PolicySession:
         """Take an observation. One from before the lease is ignored."""
         if self._lease is None or observation.captured_at_s < self._lease.granted_at_s:
             return
-        self._history.push(observation)
-        self._newest = observation
+        if self._history.push(observation):
+            self._newest = observation
 
     def prepare(self) -> None:
         """Use idle time to encode the newest observation, so that the next plan is faster.
