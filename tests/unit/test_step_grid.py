@@ -30,7 +30,8 @@ def test_cameras_of_any_pace_give_every_step_once(
     steps = steps_of(stamps_s)
     assert sorted(steps) == list(range(len(steps)))
     spacings_s = np.diff(list(steps.values()))
-    assert np.abs(spacings_s - PERIOD_S).max() < min(0.5 * PERIOD_S, 1.0 / rate_hz + 2.0 * jitter_s)
+    # Half a camera period on either side; jitter moves both ends, and the expectation of the next.
+    assert np.abs(spacings_s - PERIOD_S).max() < min(0.5 * PERIOD_S, 1.0 / rate_hz + 3.0 * jitter_s)
     # Half a percent is what the clocks differ by: the grid keeps to one of them.
     assert spacings_s.mean() == pytest.approx(PERIOD_S, rel=0.006)
 
