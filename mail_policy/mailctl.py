@@ -16,6 +16,7 @@ _OPERATE = "mail_bringup.commands"
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("mail_bringup.up:main", "start a stack: mailctl up policy task:='open drawer'"),
     "demo": ("mail_bringup.demo:main", "run one task on the twin, with video and report"),
+    "record": ("mail_bringup.up:record", "demonstrate: mailctl record task:='open drawer'"),
     "status": (f"{_OPERATE}:status", "what runs, and what the arm and the policy do"),
     "arm": (f"{_OPERATE}:arm", "make the arm ready; it does not move"),
     "disarm": (f"{_OPERATE}:disarm", "bring the arm to rest and release it"),
@@ -26,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recover": (f"{_OPERATE}:recover", "ask the robot to leave its error state"),
     "estop": (f"{_OPERATE}:estop", "stop the arm at once, latched (no replacement for the button)"),
     "reset-estop": (f"{_OPERATE}:reset_estop", "leave the latched stop"),
+    "reset": (f"{_OPERATE}:reset", "put the twin's objects to an initial state"),
     "collect": ("mail_sim.world.collect:main", "record scripted demonstrations on the twin"),
     "train": ("mail_policy.training.train:main", "train a policy from episodes"),
     "eval": ("mail_bringup.evaluate:main", "measure the success rate of a checkpoint"),

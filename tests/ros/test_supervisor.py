@@ -147,10 +147,20 @@ def test_a_node_that_is_not_there_is_named(stack: FakeStack) -> None:
 
 def test_the_task_is_started_when_wanted(stack: FakeStack) -> None:
     stack.add_node("arm")
+    stack.add_node("policy")
+    stack.add_services()
+    nodes = '["arm", "policy"]'
+    with supervisor(stack, nodes=nodes, auto_start="true", task='"open drawer"') as operator:
+        run_to_end(operator)
+    assert stack.noted[4:] == ["arm/arm", "arm/home", "policy/set_task", "arm/start_policy"]
+
+
+def test_without_a_policy_the_arm_is_made_ready_for_a_person(stack: FakeStack) -> None:
+    stack.add_node("arm")
     stack.add_services()
     with supervisor(stack, nodes='["arm"]', auto_start="true", task='"open drawer"') as operator:
         run_to_end(operator)
-    assert stack.noted[2:] == ["arm/arm", "arm/home", "policy/set_task", "arm/start_policy"]
+    assert stack.noted[2:] == ["arm/arm", "arm/home"]
 
 
 def test_a_refusal_names_the_service_and_its_reason(stack: FakeStack) -> None:

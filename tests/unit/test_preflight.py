@@ -13,7 +13,7 @@ from mail_bringup import checkpoint_check, preflight
 from mail_bringup.arguments import resolve
 from mail_bringup.claims import FCI_PORT
 from mail_bringup.processes import Process
-from mail_bringup.stack import STACKS
+from mail_bringup.stack_arguments import STACKS
 from mail_policy.inference.checkpoint import find_checkpoint
 
 CAMERAS = """

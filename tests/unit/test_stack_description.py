@@ -14,12 +14,13 @@ from mail_bringup.arguments import (
 )
 from mail_bringup.places import find_executable
 from mail_bringup.processes import Process, environment, parameter_text
+from mail_bringup.stack_arguments import STACKS
 
 
 def arguments(**given: str) -> dict[str, str]:
     """Return all arguments of the policy stack, with an address as a starter would choose it."""
     given.setdefault("robot_ip", "127.0.0.9")
-    return resolve(stack.STACKS["policy"], given)
+    return resolve(STACKS["policy"], given)
 
 
 def names(processes: tuple[Process, ...]) -> list[str]:
@@ -55,17 +56,17 @@ def test_a_misspelt_argument_gets_a_suggestion() -> None:
     with pytest.raises(
         ArgumentError, match="unknown argument 'chekpoint'; did you mean 'checkpoint'"
     ):
-        resolve(stack.STACKS["policy"], {"chekpoint": "x"})
+        resolve(STACKS["policy"], {"chekpoint": "x"})
 
 
 def test_a_value_outside_the_choices_is_refused_by_name() -> None:
     with pytest.raises(ArgumentError, match="robot must be one of sim, panda, fr3, got 'ur5'"):
-        resolve(stack.STACKS["policy"], {"robot": "ur5"})
+        resolve(STACKS["policy"], {"robot": "ur5"})
 
 
-@pytest.mark.parametrize("name", stack.STACKS)
+@pytest.mark.parametrize("name", STACKS)
 def test_every_argument_has_help_and_a_default_that_is_allowed(name: str) -> None:
-    declared = stack.STACKS[name]
+    declared = STACKS[name]
     assert len({argument.name for argument in declared}) == len(declared)
     for argument in declared:
         assert argument.help
@@ -150,6 +151,51 @@ def test_contradicting_arguments_are_refused(given: dict[str, str], message: str
         stack.describe("policy", arguments(**given))
 
 
+def test_a_person_may_take_over_from_the_policy() -> None:
+    assert "teleop" not in names(stack.describe("policy", arguments()))
+    device = process_named("teleop", device="spacemouse", task="open drawer")
+    assert device.parameters["config_file"].endswith("launch/config/teleop_spacemouse.yaml")
+    assert device.parameters["task"] == "open drawer"
+
+
+@pytest.mark.parametrize(
+    ("record_on", "recorder_starts_on", "supervisor_records"),
+    [("start", "operator", True), ("takeover", "takeover", False)],
+)
+def test_either_the_supervisor_or_a_takeover_starts_a_recording(
+    record_on: str, recorder_starts_on: str, supervisor_records: bool
+) -> None:
+    recorder = process_named("recorder", record_on=record_on)
+    supervisor = process_named("supervisor", record_on=record_on)
+    assert recorder.parameters["start_on"] == recorder_starts_on
+    assert recorder.parameters["source"] == "policy"
+    assert supervisor.parameters["record"] is supervisor_records
+
+
+def described(name: str, **given: str) -> dict[str, Process]:
+    given.setdefault("robot_ip", "127.0.0.9")
+    return {p.name: p for p in stack.describe(name, resolve(STACKS[name], given))}
+
+
+def test_a_person_records_without_a_policy() -> None:
+    processes = described("record", task="open drawer", terminal="/dev/pts/3", operator="Ada")
+    assert list(processes) == ["twin", "camera", "arm", "recorder", "teleop", "supervisor"]
+    recorder, teleop = processes["recorder"], processes["teleop"]
+    assert (recorder.parameters["source"], recorder.parameters["operator"]) == ("teleop", "Ada")
+    assert recorder.parameters["start_on"] == "operator"
+    assert teleop.parameters["terminal"] == "/dev/pts/3"
+    assert processes["supervisor"].parameters["record"] is False
+
+
+def test_a_person_moves_the_arm_without_a_recorder() -> None:
+    assert "recorder" not in described("teleop", device="gamepad")
+
+
+def test_a_recording_without_a_task_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="a recording needs a task, in words"):
+        described("record")
+
+
 def test_a_lost_recorder_or_policy_does_not_end_the_run() -> None:
     processes = stack.describe("policy", arguments())
     assert [p.name for p in processes if not p.required] == ["policy", "recorder"]
@@ -181,7 +227,7 @@ def test_processes_stay_on_this_machine_and_use_one_thread() -> None:
 def test_every_stack_has_a_launch_file_without_logic() -> None:
     folder = Path(__file__).parents[2] / "launch"
     files = {file.name.removesuffix(".launch.py"): file for file in folder.glob("*.launch.py")}
-    assert set(files) == set(stack.STACKS)
+    assert set(files) == set(STACKS)
     for name, file in files.items():
         text = file.read_text()
         assert f'launch_description("{name}")' in text

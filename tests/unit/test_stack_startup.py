@@ -7,7 +7,13 @@ import pytest
 
 from mail_bringup.diagnostics import Level, StackView, findings
 from mail_bringup.records import SelectionError, StackRecord, select
-from mail_bringup.startup import StartupError, StartupLimits, bring_up, start_task
+from mail_bringup.startup import (
+    StartupError,
+    StartupLimits,
+    bring_up,
+    make_ready,
+    start_task,
+)
 from mail_bringup.status_text import describe_status
 
 NAMES = ("camera", "arm", "policy")
@@ -111,6 +117,7 @@ def test_the_first_failure_stops_the_start_and_is_named(transition: str) -> None
 
 def test_a_task_is_started_as_an_operator_would() -> None:
     operations = FakeOperations()
+    make_ready(operations, ignore)
     start_task(operations, "open drawer", max_duration_s=9.0, record=True, say=ignore)
     assert operations.done == [
         "arm",
@@ -127,9 +134,14 @@ def test_without_recorder_nothing_is_recorded() -> None:
     assert not any(step.startswith("record") for step in operations.done)
 
 
-@pytest.mark.parametrize("refused", ["arm", "home", "set_task open drawer"])
-def test_a_refused_step_keeps_the_policy_from_moving(refused: str) -> None:
-    operations = FakeOperations(refused)
+@pytest.mark.parametrize("refused", ["arm", "home"])
+def test_an_arm_that_does_not_get_ready_is_reported(refused: str) -> None:
+    with pytest.raises(RuntimeError, match=f"{refused} refused"):
+        make_ready(FakeOperations(refused), ignore)
+
+
+def test_a_refused_task_keeps_the_policy_from_moving() -> None:
+    operations = FakeOperations("set_task open drawer")
     with pytest.raises(RuntimeError, match="refused"):
         start_task(operations, "open drawer", max_duration_s=9.0, record=True, say=ignore)
     assert not any(step.startswith("start") for step in operations.done)

@@ -88,6 +88,14 @@ def start(words: Sequence[str]) -> int:
     return _perform("start", options, action)
 
 
+def reset(words: Sequence[str]) -> int:
+    """Put the twin's objects to an initial state."""
+    parser = _parser("reset", "Put the twin's objects to an initial state. The arm stays.")
+    parser.add_argument("--seed", type=int, default=0, help="which one (default: %(default)s)")
+    options = parser.parse_args(words)
+    return _perform("reset", options, lambda operator: operator.reset_scene(options.seed))
+
+
 def status(words: Sequence[str]) -> int:
     """Say what runs, and what the arm and the policy do."""
     options = _parser("status", "What runs, and what the arm and the policy do.").parse_args(words)

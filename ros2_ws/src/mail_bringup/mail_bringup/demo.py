@@ -21,7 +21,7 @@ from mail_bringup.preflight import EXIT_CODE, PreflightError
 from mail_bringup.run_log import RunLog
 from mail_bringup.runner import StackRunner
 from mail_bringup.session import Session, prepared
-from mail_bringup.stack import STACKS
+from mail_bringup.stack_arguments import STACKS
 from mail_bringup.up import stop_requests
 from mail_policy.evaluation.seeds import FIRST_EVALUATION_SEED
 

@@ -14,7 +14,7 @@ from mail_bringup.preflight import PreflightError
 from mail_bringup.run_log import RunLog
 from mail_bringup.runner import StackRunner
 from mail_bringup.session import prepared
-from mail_bringup.stack import STACKS
+from mail_bringup.stack_arguments import STACKS
 from mail_bringup.task_attempt import attempt_task, is_ready
 from mail_policy.evaluation.job import Job
 from mail_policy.evaluation.rollout import EpisodeResult

@@ -22,6 +22,7 @@ from mail_bringup import stack
 from mail_bringup.preflight import check_all
 from mail_bringup.processes import Process, Value, environment
 from mail_bringup.session import choose
+from mail_bringup.stack_arguments import STACKS
 
 # Addresses stay claimed until the launch process ends.
 _CLAIMS = contextlib.ExitStack()
@@ -31,7 +32,7 @@ def launch_description(name: str) -> LaunchDescription:
     """Return the launch description of a stack.
 
     Args:
-        name: A key of `stack.STACKS`.
+        name: A key of `STACKS`.
     """
     declared = [
         DeclareLaunchArgument(
@@ -40,15 +41,14 @@ def launch_description(name: str) -> LaunchDescription:
             description=argument.help,
             choices=list(argument.choices) or None,
         )
-        for argument in stack.STACKS[name]
+        for argument in STACKS[name]
     ]
     return LaunchDescription([*declared, OpaqueFunction(function=partial(_actions, name))])
 
 
 def _actions(name: str, context: LaunchContext) -> list[LaunchDescriptionEntity]:
     given = {
-        argument.name: context.launch_configurations[argument.name]
-        for argument in stack.STACKS[name]
+        argument.name: context.launch_configurations[argument.name] for argument in STACKS[name]
     }
     arguments = choose(given, _CLAIMS)
     processes = stack.describe(name, arguments)

@@ -34,15 +34,16 @@ class PreflightError(RuntimeError):
 def check_all(arguments: Mapping[str, str], processes: Sequence[Process]) -> None:
     """Check everything that a stack needs. Raises PreflightError."""
     problems = check_built(processes)
+    if "cameras_file" in arguments:
+        problems += check_files(arguments)
     if "checkpoint" in arguments:
-        # Imported here: a twin alone needs nothing of the policy.
+        # Imported here: the other stacks need nothing of the policy.
         from mail_bringup.checkpoint_check import check_checkpoint
 
-        problems += check_files(arguments)
         problems += check_checkpoint(
             arguments["checkpoint"], arguments["task"], camera_names(cameras_file(arguments))
         )
-    if arguments.get("record") == "true":
+    if any(process.name == "recorder" for process in processes):
         problems += check_writable(Path(arguments["episodes_dir"]))
     if arguments["robot"] == "sim":
         problems += check_rendering() + check_address_free(arguments["robot_ip"])

@@ -108,8 +108,9 @@ def policy(arguments: Arguments) -> Process:
     )
 
 
-def recorder(arguments: Arguments) -> Process:
-    """The recorder of episodes."""
+def recorder(arguments: Arguments, source: str) -> Process:
+    """The recorder of episodes, in which the arm is moved by a source."""
+    on_takeover = arguments.get("record_on") == "takeover"
     return Process(
         name="recorder",
         package="mail_recorder",
@@ -120,9 +121,32 @@ def recorder(arguments: Arguments) -> Process:
             "episodes_dir": str(Path(arguments["episodes_dir"]).resolve()),
             "cameras": camera_names(cameras_file(arguments)),
             "robot_type": robot_type(arguments),
+            "source": source,
+            "operator": arguments["operator"],
+            "start_on": "takeover" if on_takeover else "operator",
+            "pre_roll_s": float(arguments["pre_roll_s"]),
         },
         lifecycle=True,
         # A lost recording is a pity; stopping a task in the middle of a motion over it is worse.
+        required=False,
+    )
+
+
+def teleop(arguments: Arguments) -> Process:
+    """The device with which a person moves the arm."""
+    return Process(
+        name="teleop",
+        package="mail_teleop",
+        executable="teleop_node",
+        namespace=arguments["namespace"],
+        parameters={
+            **_clock(arguments),
+            "config_file": str(teleop_file(arguments)),
+            "task": arguments["task"],
+            "terminal": "" if arguments["terminal"] == "auto" else arguments["terminal"],
+        },
+        lifecycle=True,
+        # Its silence stops the arm; the rest of the stack must stay to say so.
         required=False,
     )
 
@@ -153,7 +177,9 @@ def supervisor(
             "nodes": tuple(node.name for node in nodes if node.lifecycle),
             "task": arguments["task"],
             "auto_start": starts_by_itself,
-            "max_duration_s": float(arguments["max_duration_s"]),
+            "record": any(node.name == "recorder" for node in nodes)
+            and arguments.get("record_on") == "start",
+            "max_duration_s": float(arguments.get("max_duration_s", 0.0)),
         },
     )
 
@@ -185,6 +211,13 @@ def arm_file(arguments: Mapping[str, str]) -> Path:
     if arguments["arm_file"] != "auto":
         return Path(arguments["arm_file"]).resolve()
     return config_folder() / "arm.yaml"
+
+
+def teleop_file(arguments: Mapping[str, str]) -> Path:
+    """Return the configuration of the teleoperation device that the arguments mean."""
+    if arguments["teleop_file"] != "auto":
+        return Path(arguments["teleop_file"]).resolve()
+    return config_folder() / f"teleop_{arguments['device']}.yaml"
 
 
 def robot_type(arguments: Mapping[str, str]) -> str:

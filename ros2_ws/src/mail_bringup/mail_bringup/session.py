@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,9 +74,12 @@ def prepared(name: str, arguments: Mapping[str, str]) -> Iterator[Session]:
 
 
 def choose(arguments: Mapping[str, str], open_claims: contextlib.ExitStack) -> dict[str, str]:
-    """Return the arguments with a run id and, on the twin, an address of its own."""
+    """Return the arguments with terminal and run id and, on the twin, an address of its own."""
     stack.check_combination(arguments)
     chosen = dict(arguments)
+    if chosen.get("terminal") == "auto" and sys.stdin is not None and sys.stdin.isatty():
+        # Nodes run in sessions of their own, and would not find it.
+        chosen["terminal"] = os.ttyname(sys.stdin.fileno())
     if not chosen["run_id"]:
         chosen["run_id"] = claims.make_run_id()
     if not chosen["robot_ip"]:

@@ -1,7 +1,7 @@
 """The order in which a stack comes to life, without ROS.
 
-`bring_up` configures and activates the lifecycle nodes; `start_task` arms, homes and starts a
-task as an operator would. Both stop at the first failure and name it.
+`bring_up` configures and activates the lifecycle nodes; `make_ready` arms and homes, `start_task`
+starts a task, as an operator would. All stop at the first failure and name it.
 """
 
 from collections.abc import Callable, Sequence
@@ -93,6 +93,17 @@ def bring_up(
             say(f"{name}: {transition}d")
 
 
+def make_ready(operations: Operations, say: Callable[[str], None]) -> None:
+    """Arm and home.
+
+    Args:
+        operations: What an operator can do.
+        say: Called with one line per step.
+    """
+    say(operations.arm())
+    say(operations.home())
+
+
 def start_task(
     operations: Operations,
     task: str,
@@ -101,7 +112,7 @@ def start_task(
     record: bool,
     say: Callable[[str], None],
 ) -> None:
-    """Arm, home, set the task, record, and let the policy move.
+    """Set the task, record, and let the policy move.
 
     Args:
         operations: What an operator can do.
@@ -110,8 +121,6 @@ def start_task(
         record: Record the run.
         say: Called with one line per step.
     """
-    say(operations.arm())
-    say(operations.home())
     resolved = operations.set_task(task)
     say(f"task {task!r} means {resolved!r}" if resolved != task else f"task {task!r}")
     if record:

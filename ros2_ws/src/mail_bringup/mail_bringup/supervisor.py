@@ -6,11 +6,19 @@ import threading
 from types import FrameType
 
 from mail_bringup.operator_node import Operator, OperatorError
-from mail_bringup.startup import StartupError, StartupLimits, bring_up, start_task
+from mail_bringup.startup import (
+    StartupError,
+    StartupLimits,
+    bring_up,
+    make_ready,
+    start_task,
+)
 from mail_bringup.supervisor_node import DiagnosticsReporter, EstopBeacon, declare_parameters
 
 _CLOCK_LIMIT_S = 60.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_NEXT_STEPS = "mailctl arm, mailctl home"
+_START = ", mailctl start 'open drawer'"
 
 
 class _StopRequested(BaseException):
@@ -47,16 +55,18 @@ def supervise(
     if not operator.wait_until(lambda: operator.time_s() > 0.0, _CLOCK_LIMIT_S):
         raise StartupError("the twin's clock does not run; its own output above says why")
     bring_up(operator, names, limits or StartupLimits(), log.info)
-    if values["auto_start"]:
-        start_task(
-            operator,
-            values["task"],
-            max_duration_s=values["max_duration_s"],
-            record="recorder" in names,
-            say=log.info,
-        )
+    if not values["auto_start"]:
+        log.info(f"ready; continue with: {_NEXT_STEPS}{_START * ('policy' in names)}")
     else:
-        log.info("ready; continue with: mailctl arm, mailctl home, mailctl start 'open drawer'")
+        make_ready(operator, log.info)
+        if "policy" in names:
+            start_task(
+                operator,
+                values["task"],
+                max_duration_s=values["max_duration_s"],
+                record=values["record"],
+                say=log.info,
+            )
     ended.wait()
 
 

@@ -21,7 +21,8 @@ _BEAT = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 _PARAMETERS: tuple[tuple[str, Any, str], ...] = (
     ("nodes", ["camera", "arm", "policy"], "lifecycle nodes in the order of activation"),
     ("task", "", "what the policy shall do"),
-    ("auto_start", False, "arm, home and start the task without being asked; twin only"),
+    ("auto_start", False, "arm, home and start a policy without being asked; twin only"),
+    ("record", False, "begin an episode before the policy starts"),
     ("max_duration_s", 60.0, "the arm stops the policy after this time [s]"),
 )
 

@@ -19,7 +19,7 @@ from mail_bringup.claims import ClaimError
 from mail_bringup.preflight import EXIT_CODE, PreflightError
 from mail_bringup.runner import StackRunner
 from mail_bringup.session import Session, prepared
-from mail_bringup.stack import STACKS
+from mail_bringup.stack_arguments import STACKS
 from mail_policy.core.interruption import heed_stop_signals
 
 USAGE = f"usage: mailctl up {{{','.join(STACKS)}}} [name:=value ...] [--show-args]"
@@ -76,6 +76,11 @@ def _wait(runner: StackRunner, terminal: Terminal, requested: threading.Event) -
                 return 1
             terminal.say(f"{ended}; the stack goes on without it", "bold yellow")
     return 0
+
+
+def record(argv: Sequence[str]) -> int:
+    """Run `mailctl record`, short for `mailctl up record`; return the exit code."""
+    return main(["record", *argv])
 
 
 def main(argv: Sequence[str]) -> int:

@@ -1,0 +1,8 @@
+"""Starts the teleop stack. Arguments: ros2 launch mail_bringup teleop.launch.py --show-args."""
+
+from launch import LaunchDescription
+from mail_bringup.launch_adapter import launch_description
+
+
+def generate_launch_description() -> LaunchDescription:
+    return launch_description("teleop")
