@@ -16,6 +16,7 @@ from mail_policy.core.types import Hold
 from mail_policy.data.episodes import DatasetError, EpisodeArrays
 from mail_policy.data.labels import make_labels
 from mail_policy.data.normalisation import Statistics, proprio_vector, statistics_of
+from mail_policy.data.step_grid import StepGrid
 from mail_policy.data.windows import target_rows, window_indices
 from mail_policy.models.config import Windows
 
@@ -137,6 +138,26 @@ def make_decisions(
         starts=starts,
         sentences=sentences,
     )
+
+
+def require_unbroken(episodes: Sequence[EpisodeArrays], period_s: float) -> None:
+    """Refuse episodes with lost steps: a policy with memory would not notice that time passed.
+
+    Args:
+        episodes: To learn from.
+        period_s: Time between two steps [s].
+
+    Raises:
+        DatasetError: Names the first broken episode.
+    """
+    for episode in episodes:
+        grid = StepGrid(period_s)
+        for index, stamp_s in enumerate(episode.times_s):
+            if grid.take(float(stamp_s)) != index:
+                raise DatasetError(
+                    f"episode {episode.id}: a step is missing {stamp_s - episode.times_s[0]:.2f} s "
+                    "after the start; a policy with memory cannot learn from it, leave it out"
+                )
 
 
 def measure_statistics(decisions: Decisions) -> tuple[Statistics, Statistics]:

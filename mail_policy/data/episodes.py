@@ -19,7 +19,7 @@ from mail_policy.data.set_points import actions_from_set_points, read_set_points
 
 CACHE_NAME = ".training_cache"
 # Rises with everything that is kept of an episode.
-_CACHE_VERSION = 2
+_CACHE_VERSION = 3
 
 
 class DatasetError(ValueError):
@@ -172,7 +172,10 @@ def _cache_key(folder: Path, pictures: PictureRequest) -> str:
 
 
 def _read(folder: Path, pictures: PictureRequest) -> dict[str, Any]:
-    read = partial(read_steps, folder, pictures.cameras, pictures.height, pictures.width)
+    # A lost picture costs the windows that look at it, not the episode.
+    read = partial(
+        read_steps, folder, pictures.cameras, pictures.height, pictures.width, allow_gaps=True
+    )
     steps = read(require_actions=False)
     actions, schema = None, JOINT_POSITION.name
     if np.isnan(steps.actions).all():

@@ -18,6 +18,7 @@ from mail_policy.data.dataset import (
     Decisions,
     make_decisions,
     measure_statistics,
+    require_unbroken,
     sentences_of,
     split_episodes,
 )
@@ -70,8 +71,10 @@ def prepare(config: TrainConfig, episodes: Sequence[EpisodeArrays], command: str
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
     episodes = choose_demonstrations(episodes, config.demonstrations, config.seed)
-    split = split_episodes(episodes, config.held_out_episodes, config.seed)
     rule = window_rule(config)
+    if config.model.stateful:
+        require_unbroken(episodes, rule.period_s)
+    split = split_episodes(episodes, config.held_out_episodes, config.seed)
     sentences = sentences_of(episodes)
     training = make_decisions(split.training, rule, sentences)
     actions, proprio = measure_statistics(training)

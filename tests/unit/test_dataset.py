@@ -11,6 +11,7 @@ from mail_policy.data.dataset import (
     WindowRule,
     make_decisions,
     measure_statistics,
+    require_unbroken,
     split_episodes,
 )
 from mail_policy.data.episodes import DatasetError, EpisodeArrays, dataset_sha256
@@ -139,6 +140,14 @@ def test_hidden_proprio_is_the_mean(maker: BatchMaker) -> None:
     rng = np.random.default_rng(0)
     assert not maker.training_batch(BatchConfig(), UNCHANGED, 1.0, rng).proprio.any()
     assert maker.training_batch(BatchConfig(), UNCHANGED, 0.0, rng).proprio.all()
+
+
+def test_a_policy_with_memory_does_not_learn_from_a_broken_episode() -> None:
+    whole, broken = episode("whole", seed=0, steps=10), episode("broken", seed=0, steps=10)
+    broken.times_s[5:] += 0.05
+    require_unbroken([whole], PERIOD_S)
+    with pytest.raises(DatasetError, match=r"episode broken: a step is missing 0\.30 s after"):
+        require_unbroken([whole, broken], PERIOD_S)
 
 
 def test_windows_over_a_gap_do_not_count() -> None:
