@@ -1,4 +1,4 @@
-"""`mailctl episodes`: list, show, label, check and repair recordings."""
+"""`mailctl episodes`: list, show, label, check, repair, export and import recordings."""
 
 import argparse
 import sys
@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from data_collection.errors import EpisodeError
-from data_collection.manifest import LOG_NAME, MANIFEST_NAME, label_episode, load_manifest
+from data_collection.exchange_commands import add_exchange_commands
+from data_collection.manifest import label_episode, load_manifest
+from data_collection.message_reader import find_recordings
 from data_collection.pictures import write_film_strip
 from data_collection.plots import write_plots
-from data_collection.reader import list_episodes
 from data_collection.repair import RepairStatus, check_episode, repair_episode
 
 DEFAULT_ROOT = Path("runs")
@@ -25,23 +26,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EpisodeError as error:
         sys.stderr.write(f"mailctl episodes: {error}\n")
         return int(RepairStatus.FAILED)
-
-
-def find_recordings(paths: Sequence[Path]) -> list[Path]:
-    """Return the episodes at or below some paths, finished or not, each once.
-
-    Raises:
-        EpisodeError: A path does not exist, or nothing was recorded there.
-    """
-    found: dict[Path, None] = {}
-    for path in paths:
-        if not path.exists():
-            raise EpisodeError(f"{path} does not exist; name an episode or a folder of episodes")
-        folders = {*list_episodes(path), *(log.parent for log in path.rglob(LOG_NAME))}
-        if not folders:
-            raise EpisodeError(f"no episode in {path}; an episode is a folder with {MANIFEST_NAME}")
-        found.update(dict.fromkeys(sorted(folders)))
-    return list(found)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     label.add_argument("verdict", choices=("success", "failure"))
     label.add_argument("--reason", default="", help="why it failed")
     label.set_defaults(run=_label)
+    add_exchange_commands(commands)
     return parser
 
 
