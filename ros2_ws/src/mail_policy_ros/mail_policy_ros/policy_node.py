@@ -10,8 +10,10 @@ from mail_msgs.msg import ArmState as ArmStateMsg
 from mail_msgs.msg import PolicyStatus as PolicyStatusMsg
 from mail_msgs.srv import SetTask
 from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.context import Context
 from rclpy.experimental import EventsExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image as ImageMsg
@@ -64,8 +66,13 @@ class PolicyNode(LifecycleNode):
     # Created by on_activate.
     _worker: PolicyWorker | None = None
 
-    def __init__(self) -> None:
-        super().__init__("policy")
+    def __init__(
+        self,
+        *,
+        context: Context | None = None,
+        parameter_overrides: list[Parameter] | None = None,
+    ) -> None:
+        super().__init__("policy", context=context, parameter_overrides=parameter_overrides)
         for name, default, description in _PARAMETERS:
             descriptor = ParameterDescriptor(description=description, read_only=True)
             self.declare_parameter(name, default, descriptor)
