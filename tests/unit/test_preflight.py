@@ -13,7 +13,7 @@ from mail_bringup import checkpoint_check, preflight
 from mail_bringup.arguments import resolve
 from mail_bringup.claims import FCI_PORT
 from mail_bringup.processes import Process
-from mail_bringup.stack_arguments import STACKS
+from mail_bringup.stack_arguments import DEVICES, NO_DEVICE, STACKS
 from mail_policy.inference.checkpoint import find_checkpoint
 
 CAMERAS = """
@@ -147,3 +147,21 @@ def test_a_missing_egl_is_named_with_the_packages(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(preflight.ctypes, "CDLL", refuse)
     (problem,) = preflight.check_rendering()
     assert "apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri" in problem
+
+
+@pytest.mark.parametrize("device", [name for name in DEVICES if name != NO_DEVICE])
+def test_every_device_has_settings_that_can_be_read(tmp_path: Path, device: str) -> None:
+    assert preflight.check_teleop(arguments(tmp_path, device=device, terminal="/dev/pts/0")) == []
+
+
+def test_keys_without_a_terminal_are_refused_before_anything_starts(tmp_path: Path) -> None:
+    (problem,) = preflight.check_teleop(arguments(tmp_path, device="keyboard"))
+    assert "device:=keyboard reads keys, and this is no terminal" in problem
+
+
+def test_misspelt_settings_of_a_device_are_explained(tmp_path: Path) -> None:
+    (tmp_path / "teleop.yaml").write_text("device: keyboard\nkeybord: {}\n")
+    given = arguments(tmp_path, device="keyboard", teleop_file=str(tmp_path / "teleop.yaml"))
+    (problem,) = preflight.check_teleop(given)
+    assert "unknown key 'keybord'; did you mean 'keyboard'?" in problem
+    assert "teleop_file:=PATH" in problem

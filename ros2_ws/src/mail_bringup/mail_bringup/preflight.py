@@ -11,9 +11,10 @@ from pathlib import Path
 
 from mail_bringup.claims import FCI_PORT, address_is_free
 from mail_bringup.places import find_executable
-from mail_bringup.processes import Process, arm_file, camera_names, cameras_file
+from mail_bringup.processes import Process, arm_file, camera_names, cameras_file, teleop_file
 from mail_cameras.config import CamerasConfig
 from mail_policy.core.config import ConfigError, load_config
+from mail_teleop.config import TeleopConfig
 
 CONNECT_LIMIT_S = 1.0
 EXIT_CODE = 2
@@ -43,7 +44,10 @@ def check_all(arguments: Mapping[str, str], processes: Sequence[Process]) -> Non
         problems += check_checkpoint(
             arguments["checkpoint"], arguments["task"], camera_names(cameras_file(arguments))
         )
-    if any(process.name == "recorder" for process in processes):
+    names = {process.name for process in processes}
+    if "teleop" in names:
+        problems += check_teleop(arguments)
+    if "recorder" in names:
         problems += check_writable(Path(arguments["episodes_dir"]))
     if arguments["robot"] == "sim":
         problems += check_rendering() + check_address_free(arguments["robot_ip"])
@@ -73,6 +77,20 @@ def check_files(arguments: Mapping[str, str]) -> list[str]:
     if not arm_file(arguments).is_file():
         problems.append(f"{arm_file(arguments)} does not exist; give another: arm_file:=PATH")
     return problems
+
+
+def check_teleop(arguments: Mapping[str, str]) -> list[str]:
+    """The settings of the person's device can be read, and its terminal is there."""
+    try:
+        config = load_config(TeleopConfig, teleop_file(arguments))
+    except ConfigError as error:
+        return [f"{error}; correct it, or give another file: teleop_file:=PATH"]
+    if (config.has_own_terminal or config.needs_terminal) and arguments["terminal"] == "auto":
+        return [
+            f"device:={arguments['device']} reads keys, and this is no terminal; start from one, "
+            "name one (terminal:=PATH, as `tty` prints it), or leave it out: device:=none"
+        ]
+    return []
 
 
 def check_writable(folder: Path) -> list[str]:

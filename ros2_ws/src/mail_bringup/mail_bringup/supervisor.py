@@ -67,6 +67,8 @@ def supervise(
                 record=values["record"],
                 say=log.info,
             )
+        else:
+            log.info("ready; a person may move the arm")
     ended.wait()
 
 
