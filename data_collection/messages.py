@@ -141,6 +141,13 @@ def compressed_image(stamp_ns: int, frame_id: str, jpeg: bytes) -> Any:
     )
 
 
+def compressed_depth(depth_header: Any, png: NDArray[np.uint8]) -> Any:
+    """Build a sensor_msgs/CompressedImage of depth [mm], named as image_transport does."""
+    return message_type("sensor_msgs/msg/CompressedImage")(
+        header=depth_header, format="16UC1; png compressed", data=png
+    )
+
+
 def joint_state(stamp_ns: int, names: list[str], positions: NDArray[np.float64]) -> Any:
     """Build a sensor_msgs/JointState; positions in rad, those of fingers in m."""
     nothing = np.empty(0)
