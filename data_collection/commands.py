@@ -14,6 +14,7 @@ from data_collection.plots import write_plots
 from data_collection.repair import RepairStatus, check_episode, repair_episode
 
 DEFAULT_ROOT = Path("runs")
+_OUTCOMES = {"success": True, "failure": False, "unknown": None}
 _VERDICTS = {True: "success", False: "failure", None: "-"}
 
 
@@ -46,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     text = "say whether an episode succeeded"
     label = commands.add_parser("label", help=text, description=text)
     label.add_argument("episode", type=Path)
-    label.add_argument("verdict", choices=("success", "failure"))
+    label.add_argument("verdict", choices=_OUTCOMES)
     label.add_argument("--reason", default="", help="why it failed")
     label.set_defaults(run=_label)
     add_exchange_commands(commands)
@@ -57,7 +58,17 @@ def _list(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    columns = ("episode", "task", "source", "robot", "steps", "seconds", "outcome", "quality")
+    columns = (
+        "episode",
+        "task",
+        "source",
+        "robot",
+        "steps",
+        "seconds",
+        "by person",
+        "outcome",
+        "quality",
+    )
     table = Table(*columns, box=None, header_style="bold")
     unreadable = []
     for folder in find_recordings(arguments.paths):
@@ -73,6 +84,7 @@ def _list(arguments: argparse.Namespace) -> int:
             manifest.robot_type,
             str(manifest.steps),
             f"{manifest.duration_s:.1f}",
+            f"{manifest.person_s:.1f}" if manifest.person_s else "-",
             _VERDICTS[manifest.success],
             manifest.quality,
         )
@@ -97,7 +109,8 @@ def _check(arguments: argparse.Namespace) -> int:
     bad = 0
     for folder in find_recordings(arguments.paths):
         health = check_episode(folder)
-        text = health.problem or f"{health.messages} messages, {health.steps} steps"
+        counts = f"{health.messages} messages, {health.steps} steps"
+        text = health.problem or "; ".join([counts, *health.remarks])
         sys.stdout.write(f"{'bad ' if health.problem else 'ok  '} {folder}: {text}\n")
         bad += bool(health.problem)
     return int(RepairStatus.FAILED if bad else RepairStatus.OK)
@@ -115,7 +128,8 @@ def _repair(arguments: argparse.Namespace) -> int:
 
 
 def _label(arguments: argparse.Namespace) -> int:
-    manifest = label_episode(arguments.episode, arguments.verdict == "success", arguments.reason)
+    success = _OUTCOMES[arguments.verdict]
+    manifest = label_episode(arguments.episode, success, arguments.reason)
     sys.stdout.write(f"{arguments.episode}: {_VERDICTS[manifest.success]}\n")
     return int(RepairStatus.OK)
 

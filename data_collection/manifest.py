@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
-from data_collection.errors import EpisodeError
+from data_collection.errors import EpisodeError, FormatVersionError, InUseError
+from data_collection.locks import is_in_use
 from data_collection.topics import JOINT_PREFIXES
 from mail_policy.core.action_schema import EE_DELTA, POLICY_RATE_HZ, schema_named
 from mail_policy.core.config import ConfigError, build_config, to_plain
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_OLDEST_VERSION = 1
 MANIFEST_NAME = "episode.json"
 LOG_NAME = "episode.mcap"
 
@@ -29,6 +32,7 @@ class EpisodeSource(StrEnum):
     SCRIPTED = "scripted"
     TELEOP = "teleop"
     POLICY = "policy"
+    INTERVENTION = "intervention"  # a person took over from the policy; starts with what it did
 
 
 class EpisodeQuality(StrEnum):
@@ -63,6 +67,9 @@ class EpisodeManifest:
         quality: How far the recording can be trusted.
         quality_notes: Why it is not simply good.
         dropped_messages: Messages that the recorder had to drop, by topic.
+        interventions: How often a person took over from the policy.
+        person_s: How long a person held the arm [s].
+        pre_roll_s: How much of the episode happened before it was started [s].
         format_version: Version of this format.
     """
 
@@ -84,6 +91,9 @@ class EpisodeManifest:
     quality: EpisodeQuality = EpisodeQuality.RECORDING
     quality_notes: tuple[str, ...] = ()
     dropped_messages: dict[str, int] = field(default_factory=dict)
+    interventions: int = 0
+    person_s: float = 0.0
+    pre_roll_s: float = 0.0
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
@@ -104,11 +114,6 @@ class EpisodeManifest:
             raise ValueError(f"robot_type must be one of {known}, got {self.robot_type!r}")
         if not self.rate_hz > 0.0:
             raise ValueError(f"rate_hz must be greater than 0, got {self.rate_hz}")
-        if self.format_version != FORMAT_VERSION:
-            raise ValueError(
-                f"format_version must be {FORMAT_VERSION}, got {self.format_version}; "
-                "use the version of this software that wrote the episode"
-            )
         schema_named(self.action_schema)
 
 
@@ -138,11 +143,28 @@ def load_manifest(folder: Path) -> EpisodeManifest:
 def parse_manifest(text: str, where: str) -> EpisodeManifest:
     """Build a manifest from JSON. Raises EpisodeError that names the faulty field."""
     try:
-        return build_config(EpisodeManifest, json.loads(text), where=where)
+        return build_config(EpisodeManifest, _migrated(json.loads(text), where), where=where)
     except (json.JSONDecodeError, ConfigError) as error:
         raise EpisodeError(
             f"{where} is no valid manifest: {error}; try `mailctl episodes repair`"
         ) from error
+
+
+def _migrated(values: Any, where: str) -> Any:
+    """Bring the content of an older manifest to this version; the only place that knows older ones.
+
+    Version 2 only added fields, which an older episode leaves at their defaults. Whatever else is
+    wrong in the content is left to the checks of this version.
+    """
+    if not isinstance(values, dict):
+        return values
+    version = values.get("format_version", FORMAT_VERSION)
+    if type(version) is not int or not _OLDEST_VERSION <= version <= FORMAT_VERSION:
+        raise FormatVersionError(
+            f"{where}: format_version must be {_OLDEST_VERSION} to {FORMAT_VERSION}, got "
+            f"{version!r}; use the version of this software that wrote the episode"
+        )
+    return {**values, "format_version": FORMAT_VERSION}
 
 
 def manifest_text(manifest: EpisodeManifest) -> str:
@@ -153,12 +175,16 @@ def manifest_text(manifest: EpisodeManifest) -> str:
 def save_manifest(folder: Path, manifest: EpisodeManifest) -> None:
     """Write the manifest of an episode: after a power cut the old or the new one is there."""
     temporary = folder / f"{MANIFEST_NAME}.tmp"
-    with temporary.open("w") as file:
-        file.write(manifest_text(manifest))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / MANIFEST_NAME)
-    sync_folder(folder)
+    try:
+        with temporary.open("w") as file:
+            file.write(manifest_text(manifest))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(folder / MANIFEST_NAME)
+        sync_folder(folder)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise EpisodeError(f"cannot write {folder / MANIFEST_NAME}: {error}") from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -170,8 +196,17 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def label_episode(folder: Path, success: bool, failure_reason: str = "") -> EpisodeManifest:
-    """Say afterwards whether an episode succeeded. Returns the new manifest."""
+def label_episode(folder: Path, success: bool | None, failure_reason: str = "") -> EpisodeManifest:
+    """Say afterwards whether an episode succeeded; None takes a label back.
+
+    Returns:
+        The new manifest.
+
+    Raises:
+        EpisodeError: It is no episode that this software can read, or it is being recorded.
+    """
+    if is_in_use(folder / LOG_NAME):
+        raise InUseError(f"{folder} is being recorded by another process; label it when it is done")
     manifest = dataclasses.replace(
         load_manifest(folder), success=success, failure_reason="" if success else failure_reason
     )

@@ -3,7 +3,7 @@
 Everything that one `commit` writes is one checksummed, uncompressed chunk. Once `commit` has
 returned, the operating system has it, so that it outlives this process (`kill -9`); every half
 second it is also forced to the disk, so that it outlives the machine. A cut in the middle of a
-chunk leaves a tail that `mcap_scan` recognises.
+chunk leaves a tail that `mcap_scan` recognises. While the file is open, it is locked.
 """
 
 import errno
@@ -17,6 +17,7 @@ from pathlib import Path
 from mcap.writer import CompressionType, Writer
 
 from data_collection.errors import DiskFullError, EpisodeError
+from data_collection.locks import hold
 from data_collection.mcap_scan import TYPE_HASH_KEY
 from data_collection.messages import MessageSchema
 
@@ -29,7 +30,13 @@ class _DirectFile:
     """A file without a buffer of its own: a failed write leaves nothing behind to write later."""
 
     def __init__(self, path: Path) -> None:
-        self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        # The log is locked before it has its name: a repair must not take it for a dead one.
+        nameless = path.with_name(f"{path.name}.tmp")
+        self.descriptor = os.open(nameless, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        hold(self.descriptor)
+        nameless.rename(path)
         self._position = 0
 
     def write(self, data: bytes) -> int:
@@ -79,9 +86,11 @@ class McapLog:
             compression=CompressionType.NONE,
             enable_data_crcs=True,
         )
-        self._guarded(lambda: self._writer.start(profile="ros2", library="mail data_collection"))
-        for name, values in (metadata or {}).items():
-            self._guarded(partial(self._writer.add_metadata, name, values))
+        try:
+            self._begin(metadata or {})
+        except EpisodeError:
+            self.close()
+            raise
 
     @property
     def size_bytes(self) -> int:
@@ -104,18 +113,19 @@ class McapLog:
             self._guarded(lambda: os.fsync(self._file.descriptor))
             self._synced_at_s = now_s
 
-    def close(self) -> None:
-        """Write the index and close the file. After a failed write only close it."""
-        try:
-            if not self._is_broken:
-                self._guarded(self._writer.finish)
-                self._guarded(lambda: os.fsync(self._file.descriptor))
-        finally:
-            os.close(self._file.descriptor)
+    def finish(self) -> None:
+        """Write the index. The file stays open, and locked, until it is closed."""
+        self._guarded(self._writer.finish)
+        self._guarded(lambda: os.fsync(self._file.descriptor))
 
-    def abandon(self) -> None:
-        """Close the file without an index, as a kill would."""
+    def close(self) -> None:
+        """Close the file. Without `finish` it looks as after a kill."""
         os.close(self._file.descriptor)
+
+    def _begin(self, metadata: dict[str, dict[str, str]]) -> None:
+        self._guarded(lambda: self._writer.start(profile="ros2", library="mail data_collection"))
+        for name, values in metadata.items():
+            self._guarded(partial(self._writer.add_metadata, name, values))
 
     def _register(self, topic: str, schema: MessageSchema) -> int:
         if schema.type_name not in self._schemas:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from data_collection import topics
-from data_collection.errors import EpisodeError
+from data_collection.errors import EpisodeError, FormatVersionError, InUseError
+from data_collection.locks import is_in_use, reserved
 from data_collection.manifest import (
     LOG_NAME,
     MANIFEST_NAME,
@@ -20,6 +20,7 @@ from data_collection.manifest import (
 )
 from data_collection.mcap_finish import LogIndex, complete_in_place
 from data_collection.mcap_scan import McapDamage, RawMessage, RawMetadata, scan
+from data_collection.tally import EpisodeTally
 from data_collection.writer import METADATA_NAME
 
 DAMAGED_NAME = "episode.mcap.damaged"
@@ -48,6 +49,7 @@ class EpisodeHealth:
         is_log_complete: Nothing is wrong with the messages, though maybe with the manifest.
         is_cut: The recording simply ends there, as after a kill or a power cut.
         can_be_repaired: True if a repair will leave a readable episode.
+        remarks: What is wrong with the streams, as the quality gate judges them now.
     """
 
     problem: str
@@ -58,53 +60,34 @@ class EpisodeHealth:
     is_log_complete: bool
     is_cut: bool
     can_be_repaired: bool
-
-
-@dataclass(slots=True)
-class _Tally:
-    """Counts while a log is read."""
-
-    image_topic: str = ""
-    messages: int = 0
-    steps: int = 0
-    first_ns: int = 0
-    last_ns: int = 0
-
-    def add(self, message: RawMessage) -> None:
-        if self.messages == 0:
-            self.first_ns = self.last_ns = message.log_time_ns
-        self.messages += 1
-        self.steps += message.topic == self.image_topic
-        self.first_ns = min(self.first_ns, message.log_time_ns)
-        self.last_ns = max(self.last_ns, message.log_time_ns)
-
-    @property
-    def duration_s(self) -> float:
-        return (self.last_ns - self.first_ns) * 1e-9
+    remarks: tuple[str, ...] = ()
 
 
 def check_episode(folder: Path) -> EpisodeHealth:
     """Read everything in an episode and say what is wrong with it. Changes nothing."""
-    return _inspect(folder, LogIndex())
+    if is_in_use(folder / LOG_NAME):
+        return _hopeless(f"{folder} is being recorded by another process")
+    return _inspect(folder, LogIndex())[0]
 
 
-def _inspect(folder: Path, index: LogIndex) -> EpisodeHealth:
+def _inspect(folder: Path, index: LogIndex) -> tuple[EpisodeHealth, EpisodeTally | None]:
     """Check an episode, and note in an index what is worth to be kept."""
     problem, lost_bytes, is_log_complete, is_cut = "", 0, True, False
-    tally = _Tally()
     try:
-        manifest = _manifest_of(folder)
-        tally.image_topic = topics.image_topic(manifest.cameras[0])
+        tally = EpisodeTally(_manifest_of(folder))
+    except EpisodeError as error:
+        return _hopeless(str(error)), None
+    try:
         for item in scan(folder / LOG_NAME, index):
             if isinstance(item, RawMessage):
-                tally.add(item)
+                tally.add(item.topic, item.schema, item.cdr, item.log_time_ns)
         problem = _disagreement(folder, tally)
     except McapDamage as damage:
         problem, is_log_complete, is_cut = str(damage), False, damage.is_cut
         lost_bytes = (folder / LOG_NAME).stat().st_size - damage.offset
     except EpisodeError as error:
-        return EpisodeHealth(str(error), 0, 0, 0.0, 0, False, False, can_be_repaired=False)
-    return EpisodeHealth(
+        return _hopeless(str(error)), None
+    health = EpisodeHealth(
         problem=problem,
         messages=tally.messages,
         steps=tally.steps,
@@ -113,7 +96,13 @@ def _inspect(folder: Path, index: LogIndex) -> EpisodeHealth:
         is_log_complete=is_log_complete,
         is_cut=is_cut,
         can_be_repaired=tally.messages > 0,
+        remarks=tally.quality.verdict().notes,
     )
+    return health, tally
+
+
+def _hopeless(problem: str) -> EpisodeHealth:
+    return EpisodeHealth(problem, 0, 0, 0.0, 0, False, False, can_be_repaired=False)
 
 
 def repair_episode(folder: Path) -> tuple[RepairStatus, str]:
@@ -125,18 +114,26 @@ def repair_episode(folder: Path) -> tuple[RepairStatus, str]:
     Returns:
         The status, and a sentence for the operator.
     """
+    try:
+        with reserved(folder / LOG_NAME):
+            return _repair(folder)
+    except InUseError as error:
+        return RepairStatus.FAILED, str(error)
+
+
+def _repair(folder: Path) -> tuple[RepairStatus, str]:
     index = LogIndex()
-    health = _inspect(folder, index)
+    health, tally = _inspect(folder, index)
     if not health.problem:
         return RepairStatus.OK, f"{folder} is complete: {health.messages} messages"
-    if not health.can_be_repaired:
-        return RepairStatus.FAILED, f"{folder} holds nothing to keep: {health.problem}"
+    if tally is None or not health.can_be_repaired:
+        return RepairStatus.FAILED, _why_not(folder, health)
     try:
         manifest = _manifest_of(folder)
         if not health.is_log_complete:
             is_ordinary = health.is_cut and health.lost_bytes <= _ORDINARY_TAIL_BYTES
             _complete_log(folder, index, keep_original=not is_ordinary)
-        save_manifest(folder, _repaired(manifest, health))
+        save_manifest(folder, _repaired(tally.filled(manifest), health))
     except (OSError, EpisodeError) as error:
         return RepairStatus.FAILED, f"{folder} cannot be repaired: {error}"
     return RepairStatus.REPAIRED, (
@@ -145,10 +142,22 @@ def repair_episode(folder: Path) -> tuple[RepairStatus, str]:
     )
 
 
+def _why_not(folder: Path, health: EpisodeHealth) -> str:
+    try:
+        _manifest_of(folder)
+    except FormatVersionError as error:
+        return f"{folder} was not touched: {error}"
+    except EpisodeError:
+        pass
+    return f"{folder} holds nothing to keep: {health.problem}"
+
+
 def _manifest_of(folder: Path) -> EpisodeManifest:
     """Return the manifest, from the log if `episode.json` is missing or unreadable."""
     try:
         return load_manifest(folder)
+    except FormatVersionError:
+        raise
     except EpisodeError as missing:
         try:
             for item in scan(folder / LOG_NAME):
@@ -159,7 +168,7 @@ def _manifest_of(folder: Path) -> EpisodeManifest:
         raise missing
 
 
-def _disagreement(folder: Path, tally: _Tally) -> str:
+def _disagreement(folder: Path, tally: EpisodeTally) -> str:
     """Say what is wrong with the manifest of a complete log, "" if nothing."""
     try:
         manifest = load_manifest(folder)
@@ -194,8 +203,7 @@ def _repaired(manifest: EpisodeManifest, health: EpisodeHealth) -> EpisodeManife
         note = "repaired: no message was lost, the manifest was rebuilt from them"
     return dataclasses.replace(
         manifest,
-        steps=health.steps,
-        duration_s=health.duration_s,
         quality=EpisodeQuality.REPAIRED,
-        quality_notes=(*manifest.quality_notes, note),
+        # What the recorder had noted already is not said twice.
+        quality_notes=tuple(dict.fromkeys([*manifest.quality_notes, *health.remarks, note])),
     )

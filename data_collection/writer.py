@@ -1,6 +1,7 @@
 """Writes episodes: one folder with an append-only message log and a manifest."""
 
 import dataclasses
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from data_collection import messages, topics
 from data_collection.disk import DiskGuard
-from data_collection.errors import DiskFullError, EpisodeError
+from data_collection.errors import DiskFullError, EpisodeError, EpisodeExistsError
 from data_collection.manifest import (
     LOG_NAME,
     EpisodeManifest,
@@ -22,6 +23,7 @@ from data_collection.manifest import (
     sync_folder,
 )
 from data_collection.mcap_log import McapLog
+from data_collection.tally import EpisodeTally
 from mail_policy.core.action_schema import schema_named
 from mail_policy.core.types import NUM_JOINTS, Observation
 
@@ -56,6 +58,9 @@ class EpisodeWriter:
         folder: A new folder, usually `root / manifest.id`.
         manifest: What is known before the first message.
         disk_guard: When there is too little space.
+
+    Attributes:
+        tally: Counts and judges what was written so far.
     """
 
     def __init__(
@@ -66,8 +71,7 @@ class EpisodeWriter:
         self._disk_guard = disk_guard or DiskGuard()
         self._action_schema = schema_named(manifest.action_schema)
         self._joint_names = topics.joint_names(manifest.robot_type)
-        self._first_ns: int | None = None
-        self._last_ns = 0
+        self.tally = EpisodeTally(manifest)
         self._is_open = False
         self._open()
 
@@ -85,7 +89,7 @@ class EpisodeWriter:
     @property
     def steps(self) -> int:
         """How many pictures of the first camera have been written."""
-        return self._log.counts[topics.image_topic(self.manifest.cameras[0])]
+        return self.tally.steps
 
     @property
     def is_open(self) -> bool:
@@ -123,13 +127,15 @@ class EpisodeWriter:
         """
         if not self._is_open:
             raise EpisodeError(f"episode {self.folder} has ended; start a new one")
-        for one in recorded:
-            self._log.add(one.topic, messages.schema_of(one.type_name), one.cdr, one.log_time_ns)
-            if self._first_ns is None:
-                self._first_ns = self._last_ns = one.log_time_ns
-            self._first_ns = min(one.log_time_ns, self._first_ns)
-            self._last_ns = max(one.log_time_ns, self._last_ns)
-        self._log.commit()
+        try:
+            for one in recorded:
+                self._add(one)
+            self._log.commit()
+        except EpisodeError:
+            # Nothing can be appended behind half a chunk. The manifest goes on to say that the
+            # episode is unfinished, so a repair will find it.
+            self._abandon()
+            raise
         try:
             self._disk_guard.check_running(self.folder)
         except DiskFullError as error:
@@ -155,38 +161,63 @@ class EpisodeWriter:
         if not self._is_open:
             raise EpisodeError(f"episode {self.folder} has ended already")
         self._is_open = False
-        self._log.close()
+        notes = (*notes, *self.tally.quality.verdict().notes)
         dropped = {topic: count for topic, count in (dropped_messages or {}).items() if count}
-        self.manifest = dataclasses.replace(
-            self.manifest,
+        finished = dataclasses.replace(
+            self.tally.filled(self.manifest),
             success=success,
             failure_reason=failure_reason,
-            steps=self.steps,
-            duration_s=(self._last_ns - (self._first_ns or 0)) * 1e-9,
             quality=EpisodeQuality.FLAGGED if notes or dropped else EpisodeQuality.GOOD,
             quality_notes=notes,
             dropped_messages=dropped,
         )
-        save_manifest(self.folder, self.manifest)
-        return self.manifest
+        try:
+            self._log.finish()
+            save_manifest(self.folder, finished)
+        finally:
+            # Not earlier: without its lock an episode without a verdict looks dead.
+            self._log.close()
+        self.manifest = finished
+        return finished
 
     def _open(self) -> None:
-        """Create the folder; the manifest comes first, so that a dead recording is recognised."""
+        """Create the folder; the locked log comes first, so that no repair takes it for dead."""
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             self._disk_guard.check_start(self.folder.parent)
             self.folder.mkdir()
-            save_manifest(self.folder, self.manifest)
         except FileExistsError as error:
-            raise EpisodeError(f"{self.folder} exists already; choose another id") from error
+            raise EpisodeExistsError(f"{self.folder} exists already; choose another id") from error
         except OSError as error:
             raise EpisodeError(f"cannot create {self.folder}: {error}") from error
+        try:
+            self._begin()
+        except (OSError, EpisodeError) as error:
+            # Nothing is in there that anybody was promised.
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise error if isinstance(error, EpisodeError) else EpisodeError(str(error)) from error
+        self._is_open = True
+
+    def _begin(self) -> None:
         self._log = McapLog(
             self.folder / LOG_NAME, {METADATA_NAME: {"manifest": manifest_text(self.manifest)}}
         )
-        sync_folder(self.folder)
-        sync_folder(self.folder.parent)
-        self._is_open = True
+        try:
+            save_manifest(self.folder, self.manifest)
+            sync_folder(self.folder.parent)
+        except (OSError, EpisodeError):
+            self._log.close()
+            raise
+
+    def _add(self, one: Recorded) -> None:
+        """Put a message into the chunk that is written next, and look at it."""
+        schema = messages.schema_of(one.type_name)
+        self._log.add(one.topic, schema, one.cdr, one.log_time_ns)
+        self.tally.add(one.topic, schema, one.cdr, one.log_time_ns)
+
+    def _abandon(self) -> None:
+        self._is_open = False
+        self._log.close()
 
     def _finish_after(self, error: object) -> None:
         """End the episode without hiding the exception that is under way."""
@@ -240,10 +271,22 @@ class EpisodeWriter:
         return Recorded(topics.DEMONSTRATION_ACTION, topics.ACTION_CHUNK_TYPE, cdr, stamp_ns)
 
 
-def compressed_picture(image: NDArray[np.uint8], camera: str, stamp_ns: int) -> bytes:
-    """Return an RGB picture of shape (height, width, 3) as a serialized CompressedImage."""
+def compressed_picture(
+    image: NDArray[np.uint8], camera: str, stamp_ns: int, *, subsampling: str = "444"
+) -> bytes:
+    """Return an RGB picture of shape (height, width, 3) as a serialized CompressedImage.
+
+    Args:
+        image: The picture.
+        camera: Whose it is.
+        stamp_ns: When it was taken [ns].
+        subsampling: Of the colours, "444" (none), "422" (half) or "420" (a quarter).
+    """
     jpeg = simplejpeg.encode_jpeg(
-        np.ascontiguousarray(image), quality=JPEG_QUALITY, colorspace="RGB"
+        np.ascontiguousarray(image),
+        quality=JPEG_QUALITY,
+        colorspace="RGB",
+        colorsubsampling=subsampling,
     )
     frame_id = f"{camera}_color_optical_frame"
     return messages.encode(messages.compressed_image(stamp_ns, frame_id, jpeg))

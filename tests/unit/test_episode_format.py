@@ -13,7 +13,7 @@ from rosbags.highlevel import AnyReader
 
 from data_collection import messages, topics
 from data_collection.disk import DiskGuard
-from data_collection.errors import DiskFullError, EpisodeError
+from data_collection.errors import DiskFullError, EpisodeError, FormatVersionError
 from data_collection.manifest import (
     MANIFEST_NAME,
     EpisodeManifest,
@@ -192,8 +192,31 @@ def test_a_misspelt_key_in_a_manifest_is_named(episodes):
 def test_a_manifest_of_a_newer_format_is_refused(episodes):
     folder = episodes.record(2)
     values = json.loads((folder / MANIFEST_NAME).read_text())
-    (folder / MANIFEST_NAME).write_text(json.dumps({**values, "format_version": 2}))
-    with pytest.raises(EpisodeError, match="format_version must be 1, got 2"):
+    (folder / MANIFEST_NAME).write_text(json.dumps({**values, "format_version": 3}))
+    with pytest.raises(FormatVersionError, match="format_version must be 1 to 2, got 3"):
+        load_manifest(folder)
+
+
+def test_an_episode_of_the_first_format_is_read_labelled_and_brought_to_this_one(episodes):
+    folder = episodes.record(3)
+    values = json.loads((folder / MANIFEST_NAME).read_text())
+    for added in ("interventions", "person_s", "pre_roll_s"):
+        del values[added]
+    (folder / MANIFEST_NAME).write_text(json.dumps({**values, "format_version": 1}))
+    manifest = load_manifest(folder)
+    assert (manifest.interventions, manifest.person_s, manifest.pre_roll_s) == (0, 0.0, 0.0)
+    assert len(read_steps(folder, episodes.cameras, 32, 48).times_s) == 2
+    label_episode(folder, success=False, failure_reason="late")
+    assert json.loads((folder / MANIFEST_NAME).read_text())["format_version"] == 2
+    assert load_manifest(folder).failure_reason == "late"
+
+
+@pytest.mark.parametrize("version", [0, "2", None, 2.5, True, []])
+def test_a_version_that_is_none_is_refused(episodes, version):
+    folder = episodes.record(2)
+    values = json.loads((folder / MANIFEST_NAME).read_text())
+    (folder / MANIFEST_NAME).write_text(json.dumps({**values, "format_version": version}))
+    with pytest.raises(EpisodeError, match="format_version"):
         load_manifest(folder)
 
 

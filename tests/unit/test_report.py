@@ -9,6 +9,7 @@ import pytest
 from data_collection import messages, topics
 from data_collection.commands import main
 from data_collection.errors import EpisodeError
+from data_collection.manifest import load_manifest
 from data_collection.pictures import write_film_strip, write_video
 from data_collection.plots import write_plots
 from data_collection.report import count_dropped_frames, spread, timing_summary
@@ -229,6 +230,8 @@ def test_the_command_line_lists_shows_and_labels(run, capsys):
     assert main(["show", str(run)]) == 0
     assert (run / "film_strip.png").exists()
     assert (run / "plots.png").exists()
+    assert main(["label", str(run), "unknown"]) == 0
+    assert load_manifest(run).success is None
     assert main(["label", str(run), "success"]) == 0
     assert main(["list", str(run)]) == 0
     assert "success" in capsys.readouterr().out
