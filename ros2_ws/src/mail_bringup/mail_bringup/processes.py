@@ -124,7 +124,7 @@ def recorder(arguments: Arguments, source: str) -> Process:
             "source": source,
             "operator": arguments["operator"],
             "start_on": "takeover" if on_takeover else "operator",
-            "pre_roll_s": float(arguments["pre_roll_s"]),
+            "pre_roll_s": float(arguments.get("pre_roll_s", 0.0)),
         },
         lifecycle=True,
         # A lost recording is a pity; stopping a task in the middle of a motion over it is worse.

@@ -55,11 +55,6 @@ _ROBOT = (
 _RECORDER = (
     Argument(name="episodes_dir", default="runs/episodes", help="folder for recorded episodes"),
     Argument(name="operator", default="", help="who is responsible for the recordings"),
-    Argument(
-        name="pre_roll_s",
-        default="0",
-        help="how much from before the start an episode begins with [s]",
-    ),
 )
 _TELEOP_FILE = Argument(
     name="teleop_file",
@@ -96,6 +91,11 @@ _POLICY = (
         default="start",
         help="record from the start of the policy on, or whenever a person has taken over from it",
         choices=("start", "takeover"),
+    ),
+    Argument(
+        name="pre_roll_s",
+        default="2",
+        help="how much from before a takeover its episode begins with [s]",
     ),
     *_RECORDER,
     _device(NO_DEVICE, "with which a person may take over from the policy"),

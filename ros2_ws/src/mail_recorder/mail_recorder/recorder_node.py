@@ -1,62 +1,56 @@
-"""ROS 2 shell around EpisodeRecorder: serialized messages in, episodes on disk out."""
+"""ROS 2 shell around RecorderDesk: serialized messages in, episodes on disk out."""
 
+import logging
 import signal
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import rclpy
-from mail_msgs.msg import ActionChunk, Admission, ArmState, GripperState, PolicyStatus
-from mail_msgs.srv import SetTask
+from diagnostic_msgs.msg import DiagnosticArray
+from mail_msgs.msg import RecorderStatus
+from mail_msgs.srv import EndEpisode, SetTask
 from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.clock import Clock, ClockType
 from rclpy.context import Context
 from rclpy.experimental import EventsExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import Trigger
 
-from data_collection import topics
-from data_collection.errors import EpisodeError
-from data_collection.manifest import EpisodeSource
 from data_collection.writer import Recorded
 from mail_policy.core.interruption import heed_stop_signals
-from mail_recorder.episode_recorder import EpisodeRecorder, RecorderConfig
+from mail_recorder.config import PARAMETERS, config_from_parameters
+from mail_recorder.conversions import (
+    diagnostics_to_msg,
+    outcome_from_request,
+    status_to_msg,
+    streams_of,
+)
+from mail_recorder.recorder_desk import RecorderDesk
 
-_FAULT_PERIOD_S = 1.0
-# Best effort also listens to reliable publishers; a reliable reader needs a reliable publisher.
-_SENSOR = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
-_COMMAND = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
-_STREAMS = (
-    (topics.JOINT_STATES, JointState, _SENSOR),
-    (topics.ARM_STATE, ArmState, _COMMAND),
-    (topics.ADMISSION, Admission, _COMMAND),
-    (topics.GRIPPER_STATE, GripperState, _SENSOR),
-    (topics.ACTION_CHUNK, ActionChunk, _COMMAND),
-    (topics.POLICY_STATUS, PolicyStatus, _COMMAND),
-)
-_PARAMETERS = (
-    ("episodes_dir", "runs/episodes", "folder of the episodes"),
-    ("cameras", ["agentview", "wrist"], "names of the cameras; the first one sets the grid"),
-    ("robot_type", "fr3", "fer or fr3"),
-    ("source", "policy", "who moves the arm: policy, teleop or scripted"),
-    ("operator", "", "who is responsible for the recordings"),
-)
+_STATUS_PERIOD_S = 0.5
+_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class RecorderNode(LifecycleNode):
-    """Records pictures as JPEG and all other topics as they were sent, while active.
+    """Records pictures as JPEG, depth as PNG and all other topics as they were sent, while active.
 
-    Topics in: `camera/<name>/color/image_raw`, `joint_states`, `arm/state`, `arm/admission`,
-    `gripper/state`, `policy/action_chunk`, `policy/status`.
-    Services: `recorder/start` (answers with the folder), `recorder/save`, `recorder/discard`.
+    Topics in: `camera/<name>/color/image_raw`, `camera/<name>/color/camera_info`,
+    `camera/<name>/aligned_depth_to_color/image_raw`, `joint_states`, `arm/state`,
+    `arm/admission`, `gripper/state`, `policy/action_chunk`, `policy/status`, `teleop/command`.
+    Topics out: `recorder/status`, `/diagnostics`.
+    Services: `recorder/start` (answers with the folder), `recorder/end` (with an outcome; labels
+    the last episode if none is running), `recorder/save`, `recorder/discard`,
+    `recorder/rerecord`.
     """
 
     # Made by on_configure.
-    _recorder: EpisodeRecorder
+    _desk: RecorderDesk
 
     def __init__(
         self,
@@ -65,39 +59,40 @@ class RecorderNode(LifecycleNode):
         parameter_overrides: list[Parameter] | None = None,
     ) -> None:
         super().__init__("recorder", context=context, parameter_overrides=parameter_overrides)
-        for name, default, description in _PARAMETERS:
+        for name, default, description in PARAMETERS:
             descriptor = ParameterDescriptor(description=description, read_only=True)
             self.declare_parameter(name, default, descriptor)
         self._is_configured = False
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Read the parameters and offer the services."""
+        """Read the parameters, offer the services, begin to mend what died."""
         try:
-            config = RecorderConfig(
-                episodes_dir=Path(self.get_parameter("episodes_dir").value),
-                cameras=tuple(self.get_parameter("cameras").value),
-                robot_type=self.get_parameter("robot_type").value,
-                source=EpisodeSource(self.get_parameter("source").value),
-                operator=self.get_parameter("operator").value,
-            )
+            values = {name: self.get_parameter(name).value for name, _, _ in PARAMETERS}
+            self._config = config_from_parameters(values)
         except ValueError as error:
             self.get_logger().error(f"stays unconfigured: {error}")
             return TransitionCallbackReturn.FAILURE
-        self._cameras = config.cameras
-        self._recorder = EpisodeRecorder(config)
+        self._desk, self._shown = RecorderDesk(self._config), ""
+        self._status = self.create_publisher(RecorderStatus, "recorder/status", _LATCHED)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
+        recorder = self._desk.recorder
         self._offers = [
-            self.create_service(SetTask, "recorder/start", self._on_start),
-            self.create_service(Trigger, "recorder/save", partial(self._on_end, True)),
-            self.create_service(Trigger, "recorder/discard", partial(self._on_end, False)),
+            self._offer(SetTask, "recorder/start", self._start),
+            self._offer(EndEpisode, "recorder/end", self._end),
+            self._offer(Trigger, "recorder/save", lambda *_: recorder.save()),
+            self._offer(Trigger, "recorder/discard", lambda *_: recorder.discard()),
+            self._offer(Trigger, "recorder/rerecord", lambda *_: self._desk.rerecord()),
         ]
         self._is_configured = True
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to listen; an episode begins with `recorder/start`."""
-        pictures = [(f"/camera/{name}/color/image_raw", Image, _SENSOR) for name in self._cameras]
-        self._inputs = [self._listen(*stream) for stream in (*_STREAMS, *pictures)]
-        self._timer = self.create_timer(_FAULT_PERIOD_S, self._report_fault)
+        self._inputs = [self._listen(*stream) for stream in streams_of(self._config)]
+        # Simulated time may stand still; what is wrong must be told nevertheless.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self.create_timer(_STATUS_PERIOD_S, self._look, clock=steady)
+        self._show()
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -109,9 +104,11 @@ class RecorderNode(LifecycleNode):
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Take the services back."""
+        """Take the services and topics back."""
         for service in self._offers:
             self.destroy_service(service)
+        for publisher in (self._status, self._diagnostics):
+            self.destroy_publisher(publisher)
         self._is_configured = False
         return TransitionCallbackReturn.SUCCESS
 
@@ -123,10 +120,9 @@ class RecorderNode(LifecycleNode):
     def close(self) -> None:
         """Save what is being recorded, with a note; harmless when nothing is."""
         try:
-            sentence = self._recorder.close() if self._is_configured else ""
-        except EpisodeError as error:
-            self.get_logger().error(f"could not save the episode: {error}")
-            return
+            sentence = self._desk.close() if self._is_configured else ""
+        except ValueError as error:
+            sentence = str(error)
         if sentence:
             self.get_logger().warning(sentence)
 
@@ -137,36 +133,56 @@ class RecorderNode(LifecycleNode):
         return self.create_subscription(kind, topic.lstrip("/"), callback, qos, raw=True)
 
     def _on_message(self, topic: str, type_name: str, cdr: bytes) -> None:
-        now_ns = self.get_clock().now().nanoseconds
-        self._recorder.put(Recorded(topic, type_name, cdr, now_ns))
+        self._desk.put(Recorded(topic, type_name, cdr, self._now_ns()))
 
-    def _report_fault(self) -> None:
-        if fault := self._recorder.fault:
+    def _now_ns(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    def _look(self) -> None:
+        is_simulated = self.get_parameter("use_sim_time").value
+        self._desk.look(self._now_ns(), None if is_simulated else time.monotonic())
+        if fault := self._desk.recorder.fault:
             self.get_logger().error(f"recording has ended: {fault}", throttle_duration_sec=10.0)
+        self._show()
 
-    def _on_start(self, request: SetTask.Request, reply: SetTask.Response) -> SetTask.Response:
-        try:
-            folder = self._recorder.start(request.task, datetime.now(UTC))
-            reply.success, reply.message = True, f"recording {folder.name}"
-            reply.resolved_task = str(folder)
-        except EpisodeError as error:
-            reply.success, reply.message = False, str(error)[:512]
-        return reply
+    def _show(self) -> None:
+        """Publish the status while recording, and otherwise when it has changed."""
+        stamp = self.get_clock().now().to_msg()
+        view = self._desk.recorder.view(self._now_ns())
+        self._diagnostics.publish(diagnostics_to_msg(view, stamp))
+        status = status_to_msg(view, stamp)
+        content = f"{status.recording}{status.episode}{status.remarks}{status.discarded}"
+        if view.is_recording or content != self._shown:
+            self._status.publish(status)
+        self._shown = content
 
-    def _on_end(
-        self, save: bool, request: Trigger.Request, reply: Trigger.Response
-    ) -> Trigger.Response:
-        try:
-            reply.message = self._recorder.save() if save else self._recorder.discard()
-            reply.success = True
-        except EpisodeError as error:
-            reply.success, reply.message = False, str(error)
-        return reply
+    def _start(self, request: SetTask.Request, reply: SetTask.Response) -> str:
+        reply.resolved_task, sentence = self._desk.start(request.task, self._now_ns())
+        return sentence
+
+    def _end(self, request: EndEpisode.Request, reply: EndEpisode.Response) -> str:
+        outcome = outcome_from_request(request)
+        return self._desk.recorder.end(success=outcome, failure_reason=request.reason)
+
+    def _offer(self, kind: type, name: str, act: Callable[[Any, Any], str]) -> object:
+        """Offer a service whose answer says whether it worked, and a sentence."""
+
+        def on_request(request: Any, reply: Any) -> Any:
+            try:
+                reply.message = act(request, reply)[:512]
+                reply.success = True
+            except ValueError as error:
+                reply.success, reply.message = False, str(error)[:512]
+            self._show()
+            return reply
+
+        return self.create_service(kind, name, on_request)
 
 
 def main() -> None:
     """Run the node until it is interrupted; a running episode is saved."""
     requested = heed_stop_signals(signal.SIGINT, signal.SIGTERM)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = RecorderNode()
     executor = EventsExecutor()
