@@ -23,12 +23,15 @@ class CameraFrame:
         captured_at_s: When the light was collected [s].
         received_at_s: When this process got the picture [s].
         sequence: Frame counter of the device; a jump by more than one is a lost frame.
+        depth_mm: Depth seen from the colour sensor [mm], shape (height, width), 0 where it is
+            unknown; None for a camera without depth.
     """
 
     image: NDArray[np.uint8]
     captured_at_s: float
     received_at_s: float
     sequence: int
+    depth_mm: NDArray[np.uint16] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

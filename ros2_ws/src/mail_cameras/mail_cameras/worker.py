@@ -12,16 +12,20 @@ from mail_policy.core.types import CameraFrame
 logger = logging.getLogger(__name__)
 
 _READ_LIMIT_S = 0.2
-_RETRY_S = 1.0
+# Waits between attempts to open a lost camera double from the first to the last: a device that
+# is back is open well within 10 s (F1), and one that stays away does not keep the bus busy.
+_FIRST_RETRY_S = 0.25
+_LAST_RETRY_S = 2.0
 _STOP_LIMIT_S = 5.0
 
 
 class CameraWorker:
-    """Owns one open camera and, between `start` and `stop`, the thread that reads it."""
+    """Owns one camera and, between `start` and `stop`, the thread that reads it."""
 
     def __init__(
         self,
         make_camera: Callable[[], CalibratedCamera],
+        on_open: Callable[[CameraIntrinsics], None],
         on_frame: Callable[[CameraFrame], None],
         on_problem: Callable[[str], None],
     ) -> None:
@@ -29,18 +33,27 @@ class CameraWorker:
 
         Args:
             make_camera: Makes a closed camera; called again after a loss.
-            on_frame: Gets every new picture, in the worker's thread.
+            on_open: Gets the optics each time the camera was opened; may raise CameraError to
+                refuse it.
+            on_frame: Gets every new picture, in the worker's thread; may raise CameraError to
+                have the camera opened again.
             on_problem: Gets a text for the operator when the camera is lost or cannot be opened.
         """
-        self._make_camera, self._on_frame, self._on_problem = make_camera, on_frame, on_problem
+        self._make_camera, self._on_open = make_camera, on_open
+        self._on_frame, self._on_problem = on_frame, on_problem
         self._camera: CalibratedCamera | None = None
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
+        self._retry_s = _FIRST_RETRY_S
 
-    def open(self) -> CameraIntrinsics:
-        """Open the camera and return its optics. Raises CameraError if it is not there."""
+    def open(self) -> None:
+        """Open the camera. Raises CameraError if it is not there."""
         self._camera = self._make_camera().__enter__()
-        return self._camera.intrinsics
+        try:
+            self._on_open(self._camera.intrinsics)
+        except CameraError:
+            self._close_camera()
+            raise
 
     def start(self) -> None:
         """Begin to read; pictures from before are forgotten."""
@@ -59,9 +72,7 @@ class CameraWorker:
     def close(self) -> None:
         """Stop reading and close the camera. Harmless when not open."""
         self.stop()
-        if self._camera is not None:
-            self._camera.__exit__(None, None, None)
-            self._camera = None
+        self._close_camera()
 
     def _run(self) -> None:
         try:
@@ -83,17 +94,20 @@ class CameraWorker:
         try:
             if self._camera is None:
                 self.open()
-                return
-            frame = self._camera.read(_READ_LIMIT_S)
+            elif (frame := self._camera.read(_READ_LIMIT_S)) is not None:
+                self._retry_s = _FIRST_RETRY_S
+                if not self._stop.is_set():
+                    self._on_frame(frame)
         except CameraError as error:
             self._lose(error)
-            self._stop.wait(_RETRY_S)
-            return
-        if frame is not None and not self._stop.is_set():
-            self._on_frame(frame)
 
     def _lose(self, error: CameraError) -> None:
         self._on_problem(str(error))
+        self._close_camera()
+        self._stop.wait(self._retry_s)
+        self._retry_s = min(2.0 * self._retry_s, _LAST_RETRY_S)
+
+    def _close_camera(self) -> None:
         camera, self._camera = self._camera, None
         if camera is not None:
             camera.__exit__(None, None, None)

@@ -1,0 +1,120 @@
+"""Plays the recording of a RealSense camera (.db3) again and again, at its own pace."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyrealsense2 as rs
+
+from mail_cameras.config import CameraConfig
+from mail_cameras.realsense_context_driver import sdk_context
+from mail_policy.core.devices import CameraError
+
+_PULL_MS = 100
+# A recording that yields no frame for so many pulls is at its end, or broken.
+_PULLS = 20
+
+
+class PlaybackSource:
+    """Frames of a recording; also their clock, which lets it begin now.
+
+    Frames are pulled when they are due on the clock that is given, not when a thread of the SDK
+    plays them: a recording gives the same pictures in every run. Only with depth, the SDK may
+    leave out the first two or three, until it has paired the streams.
+    """
+
+    def __init__(
+        self, config: CameraConfig, now: Callable[[], float], sleep: Callable[[float], None]
+    ) -> None:
+        """Describe the recording.
+
+        Args:
+            config: Name, file and rate.
+            now: Clock of the observations [s].
+            sleep: Waits so many seconds of that clock.
+        """
+        self._config, self._now, self._sleep = config, now, sleep
+        self._next: Any | None = None
+        self._offset_s = self._shown_offset_s = 0.0
+
+    def start(self) -> Any:
+        """Open the recording; its first frame is due now. Raises CameraError if it cannot."""
+        profile = self._open()
+        self._next = self._pull()
+        if self._next is None:
+            raise CameraError(f"{self._text()} holds no frames; record it again")
+        self._offset_s = self._now() - _stamp_s(self._next)
+        return profile
+
+    def stop(self) -> None:
+        """Close the recording."""
+        self._next = None
+        self._pipeline.stop()
+
+    def wait(self, timeout_s: float) -> Any | None:
+        """Return the newest frame that is due; wait for it, but not longer than asked."""
+        until_due_s = self._due_s() - self._now()
+        if until_due_s > 0.0:
+            self._sleep(min(until_due_s, timeout_s))
+        newest = None
+        # The nudge keeps whole multiples exact: sums of floats end a little early or late.
+        while self._due_s() <= self._now() + 1e-6:
+            newest, self._shown_offset_s = self._next, self._offset_s
+            self._next = self._pull() or self._begin_again()
+        return newest
+
+    def is_connected(self) -> bool:
+        """A file is always there."""
+        return True
+
+    def captured_at_s(
+        self, stamp_s: float, received_at_s: float, *, is_comparable: bool
+    ) -> float | None:
+        """Return when the frame that `wait` returned last is played as captured [s]."""
+        return stamp_s + self._shown_offset_s
+
+    def _open(self) -> Any:
+        if not Path(self._config.file).is_file():
+            raise CameraError(f"{self._text()} does not exist; correct it in the camera file")
+        settings = rs.config()
+        self._pipeline = rs.pipeline(sdk_context())
+        try:
+            settings.enable_device_from_file(self._config.file, repeat_playback=False)
+            device = settings.resolve(rs.pipeline_wrapper(self._pipeline)).get_device()
+            self._playback = device.as_playback()
+            # Before the start: the SDK would play, and drop, the first frames in real time.
+            self._playback.set_real_time(False)
+            profile = self._pipeline.start(settings)
+            color = profile.get_stream(rs.stream.color).as_video_stream_profile()
+        except RuntimeError as error:
+            raise CameraError(f"{self._text()} cannot be played: {error}") from error
+        return color
+
+    def _pull(self) -> Any | None:
+        for _ in range(_PULLS):
+            arrived, frames = self._pipeline.try_wait_for_frames(_PULL_MS)
+            if arrived and frames.get_color_frame():
+                return frames
+            if not arrived and self._playback.current_status() == rs.playback_status.stopped:
+                return None
+        return None
+
+    def _begin_again(self) -> Any:
+        due_s = self._due_s() + 1.0 / self._config.rate_hz
+        self._pipeline.stop()
+        self._open()
+        first = self._pull()
+        if first is None:
+            raise CameraError(f"{self._text()} cannot be played a second time")
+        self._offset_s = due_s - _stamp_s(first)
+        return first
+
+    def _due_s(self) -> float:
+        return _stamp_s(self._next) + self._offset_s
+
+    def _text(self) -> str:
+        return f"camera {self._config.name!r}: the recording {self._config.file}"
+
+
+def _stamp_s(frames: Any) -> float:
+    return 1e-3 * float(frames.get_color_frame().get_timestamp())
