@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("mail_policy.training.train:main", "train a policy from episodes"),
     "eval": ("mail_bringup.evaluate:main", "measure the success rate of a checkpoint"),
     "bench": ("mail_policy.bench:main", "run a benchmark: mailctl bench latency"),
-    "episodes": ("data_collection.commands:main", "list, show, label, check, repair, export, import"),
+    "episodes": ("data_collection.commands:main", "recordings: list, show, label, repair, ..."),
 }
 USAGE_EXIT_CODE = 2
 INTERRUPTED_EXIT_CODE = 130

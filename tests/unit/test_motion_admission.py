@@ -284,6 +284,7 @@ def test_a_schema_that_the_arm_does_not_want_is_refused() -> None:
         AdmissionConfig(schemas=("ee_dleta",))
 
 
+@pytest.mark.fault("F9", bound="chunks refused at 50 ms of offset")
 @pytest.mark.parametrize(
     ("offset_s", "rule"),
     [
