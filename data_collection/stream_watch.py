@@ -2,6 +2,8 @@
 
 from collections import Counter, deque
 
+from mail_policy.data.step_grid import StepGrid
+
 _INTERVAL_UNIT_NS = 100_000
 _DELAY_UNIT_NS = 1_000_000
 # What is longer is counted as so long: a broken clock must not fill the memory with its stamps.
@@ -96,8 +98,6 @@ class StreamWatch:
 class GridWatch:
     """Counts the instants of an episode's time grid that a camera has no picture of.
 
-    A reader of steps refuses an episode in which there are any.
-
     Attributes:
         missing: How many there are so far.
         instants: How many instants have passed.
@@ -109,16 +109,14 @@ class GridWatch:
     def __init__(self, rate_hz: float) -> None:
         self.missing = 0
         self.instants = 0
-        self._rate_hz = rate_hz
-        self._origin_ns: int | None = None
+        self._grid = StepGrid(1.0 / rate_hz)
 
     def add(self, stamp_ns: int) -> None:
-        """Take the stamp of a picture; the first one is the origin of the grid."""
-        if self._origin_ns is None:
-            self._origin_ns = stamp_ns
-        instant = round((stamp_ns - self._origin_ns) * 1e-9 * self._rate_hz)
-        self.missing += max(0, instant - self.instants)
-        self.instants = max(self.instants, instant + 1)
+        """Take the stamp of a picture."""
+        instant = self._grid.take(stamp_ns * 1e-9)
+        if instant is not None:
+            self.missing += instant - self.instants
+            self.instants = instant + 1
 
 
 class SyncWatch:

@@ -23,11 +23,11 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from mail_cameras.conversions import header, image_to_msg
-from mail_franka.conversions import stamp_to_seconds
 from mail_policy.core.frame_ring import FrameRingLayout, FrameRingWriter
 from mail_policy.core.frame_share import FrameOffer, NoOfferError, SharedCamera, SharedFrames
 from mail_policy.core.types import CameraFrame
 from mail_policy_ros.conversions import image_from_msg
+from mail_ros.conversions import stamp_to_seconds
 
 NAMES = ("agentview", "wrist", "side")
 HEIGHT, WIDTH, RATE_HZ = 480, 640, 30.0

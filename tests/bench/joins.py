@@ -22,7 +22,6 @@ from matplotlib import pyplot as plt
 from rich.progress import track
 from sensor_msgs.msg import JointState
 
-from mail_franka.conversions import stamp_to_seconds
 from mail_policy.core.action_schema import EE_DELTA, targets_from_rows
 from mail_policy.core.frames import Array, make_transform, pose_error
 from mail_policy.core.kinematics import (
@@ -34,6 +33,7 @@ from mail_policy.core.kinematics import (
 )
 from mail_policy.core.motion.config import AdmissionConfig, JoinConfig, JoinMode, MotionConfig
 from mail_policy.core.types import ActionChunk
+from mail_ros.conversions import stamp_to_seconds
 from tests.bench.harness import Results, make_console
 from tests.ros.arm_rig import ArmRig
 from tests.unit.motion_rig import TICK_S, Rig

@@ -28,10 +28,10 @@ from mail_bringup.claims import claim_address, claim_domain
 from mail_bringup.operator_node import Operator
 from mail_bringup.places import state_folder
 from mail_bringup.shared_memory import remove_leftovers
-from mail_franka.conversions import seconds_to_stamp
 from mail_policy.core.frames import Array
 from mail_policy.core.kinematics import TCP_FRAME, chain_frames
 from mail_policy.core.robot_limits import RobotType
+from mail_ros.conversions import seconds_to_stamp
 from tests.fci.client import FaultyRobot, Trajectory
 
 ROOT = Path(__file__).parents[2]

@@ -9,8 +9,8 @@ from mail_msgs.msg import ActionChunk, PolicyStatus, TeleopCommand
 from rclpy.serialization import serialize_message
 from std_msgs.msg import Bool
 
-from mail_franka.conversions import seconds_to_stamp
 from mail_policy.core.action_schema import EE_DELTA, POLICY_RATE_HZ
+from mail_ros.conversions import seconds_to_stamp
 
 NASTY = (float("nan"), float("inf"), float("-inf"), 1e308, -1e308, 1e20, -1.0, 1e3, 0.5, -0.5)
 TOPICS: dict[str, Any] = {

@@ -7,7 +7,7 @@ from rclpy.qos import QoSProfile
 from rclpy.serialization import serialize_message
 
 from mail_bringup.operator_node import OperatorError
-from mail_franka.conversions import seconds_to_stamp
+from mail_ros.conversions import seconds_to_stamp
 from tests.ros.arm_rig import TASK, ArmRig
 from tests.ros.fuzzer import TOPICS, Fuzzer
 

@@ -10,10 +10,10 @@ from mail_msgs.msg import ActionChunk, ArmState, PolicyStatus
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
-from mail_franka.conversions import seconds_to_stamp, stamp_to_seconds
 from mail_policy.core.action_schema import EE_DELTA, POLICY_RATE_HZ
 from mail_policy.core.types import ActionChunk as Chunk
 from mail_policy_ros.conversions import chunk_to_msg
+from mail_ros.conversions import seconds_to_stamp, stamp_to_seconds
 
 ROWS = 24
 TURN_AT_M = 0.22

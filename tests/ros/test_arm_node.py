@@ -21,10 +21,10 @@ from std_srvs.srv import Trigger
 from mail_bringup.claims import claim_domain
 from mail_franka.arm_config import ArmConfig
 from mail_franka.arm_node import ArmNode
-from mail_franka.conversions import seconds_to_stamp
 from mail_franka.simulated_arm import SimulatedArm, SimulatedGripper
 from mail_policy.core.action_schema import EE_DELTA, POLICY_RATE_HZ
 from mail_policy.core.robot_limits import RobotType
+from mail_ros.conversions import seconds_to_stamp
 
 CONFIG = Path(__file__).parents[2] / "launch" / "config" / "arm.yaml"
 TASK = "open the top drawer"

@@ -27,7 +27,8 @@ from std_srvs.srv import Trigger
 
 from mail_bringup.claims import claim_domain
 from mail_bringup.operator_node import Operator
-from mail_franka.conversions import seconds_to_stamp, stamp_to_seconds, teleop_from_msg
+from mail_franka.conversions import teleop_from_msg
+from mail_ros.conversions import seconds_to_stamp, stamp_to_seconds
 from mail_teleop.conversions import command_to_msg
 from mail_teleop.teleop_node import TeleopNode
 from tests.conftest import Measured

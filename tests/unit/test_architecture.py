@@ -16,6 +16,7 @@ OUR_ROS_PACKAGES = {
     "mail_franka",
     "mail_policy_ros",
     "mail_recorder",
+    "mail_ros",
     "mail_sim",
     "mail_teleop",
 }
@@ -28,7 +29,7 @@ KINDS = {
     "ours": OUR_ROS_PACKAGES,
     "pickle": {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"},
 }
-ROS_FILES = ("*_node.py", "*_process.py", "*/conversions.py")
+ROS_FILES = ("*_node.py", "*_process.py", "*/conversions.py", "*/mail_ros/*")
 CORE_MAY_IMPORT = {"numpy", "yaml", "mail_policy"}
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mail_cameras import worker
+from mail_cameras import station
 from mail_cameras.camera_set import CameraSet, require_real_time
 from mail_cameras.config import CameraConfig, CameraIntrinsics, CameraKind, CamerasConfig
 from mail_cameras.report import Level
@@ -95,7 +95,7 @@ class Bench:
 
 @pytest.fixture
 def make_bench(monkeypatch) -> Iterator[Callable[[CameraConfig], Bench]]:
-    monkeypatch.setattr(worker, "_FIRST_RETRY_S", 0.0)
+    monkeypatch.setattr(station, "_PACE", replace(station._PACE, first_retry_s=0.0))
     benches: list[Bench] = []
 
     def make(config: CameraConfig) -> Bench:
@@ -139,26 +139,6 @@ def test_a_lost_camera_is_reported_closed_and_opened_again(bench):
     values = bench.station.report().values
     assert (values["reopened"], values["lost"]) == ("1", "0")
     assert bench.station.report().level is Level.OK
-
-
-def test_waits_between_attempts_grow_up_to_a_limit(monkeypatch):
-    waits = []
-
-    class Stop(threading.Event().__class__):
-        def wait(self, timeout: float | None = None) -> bool:
-            waits.append(timeout)
-            if len(waits) == 6:
-                self.set()
-            return self.is_set()
-
-    def refuse() -> ScriptedCamera:
-        raise CameraError("not there")
-
-    camera = worker.CameraWorker(refuse, print, print, lambda problem: None)
-    camera._stop = Stop()
-    camera.start()
-    camera._thread.join(LIMIT_S)
-    assert waits == [0.25, 0.5, 1.0, 2.0, 2.0, 2.0]
 
 
 def test_a_picture_that_must_not_be_used_is_counted_and_reported(bench):
@@ -242,7 +222,7 @@ def test_an_error_of_the_program_ends_the_thread_and_is_reported(make_bench, cap
     bench = make_bench(CONFIG)
     bench.start()
     bench.script.put("no picture at all")
-    assert "the camera's thread failed" in bench.problem()
+    assert "the thread of a device failed" in bench.problem()
     assert bench.station.report().level is Level.ERROR
 
 
@@ -310,7 +290,7 @@ class Table:
 
 @pytest.fixture
 def table(monkeypatch) -> Iterator[Table]:
-    monkeypatch.setattr(worker, "_FIRST_RETRY_S", 0.01)
+    monkeypatch.setattr(station, "_PACE", replace(station._PACE, first_retry_s=0.01))
     table = Table()
     yield table
     table.cameras.close()

@@ -191,6 +191,19 @@ def test_a_person_moves_the_arm_without_a_recorder() -> None:
     assert "recorder" not in described("teleop", device="gamepad")
 
 
+def test_depth_is_recorded_where_a_camera_sees_it(tmp_path: Path) -> None:
+    file = tmp_path / "cameras.yaml"
+    camera = "{driver: realsense, image_width: 640, image_height: 480, rate_hz: 30, "
+    file.write_text(
+        "cameras:\n"
+        f"  - {camera}name: front, frame_id: f, serial: '1', depth: aligned}}\n"
+        f"  - {camera}name: wrist, frame_id: w, serial: '2'}}\n"
+    )
+    recorder = process_named("recorder", cameras_file=str(file))
+    assert recorder.parameters["cameras"] == ("front", "wrist")
+    assert recorder.parameters["depth_cameras"] == ("front",)
+
+
 def test_a_recording_without_a_task_is_refused() -> None:
     with pytest.raises(ArgumentError, match="a recording needs a task, in words"):
         described("record")

@@ -1,20 +1,15 @@
 """Configuration, the choice of drivers, and the thread that reads a device."""
 
 import builtins
-import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
 from mail_policy.core.config import ConfigError, build_config, load_config
-from mail_teleop import worker as worker_module
 from mail_teleop.config import DeviceKind, SwitchKind, TeleopConfig
-from mail_teleop.device import TeleopDevice, TeleopError
+from mail_teleop.device import TeleopError
 from mail_teleop.drivers import make_device, make_pedal
-from mail_teleop.readings import DeviceReading
-from mail_teleop.worker import DeviceWorker
 
 FOLDER = Path(__file__).parents[2] / "launch" / "config"
 FILES = sorted(FOLDER.glob("teleop_*.yaml"))
@@ -123,104 +118,3 @@ def hide(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
         return found(name, *arguments, **more)
 
     monkeypatch.setattr(builtins, "__import__", look)
-
-
-# The worker.
-
-
-class ScriptedDevice:
-    """Answers what a list says, then as the last entry; an exception is raised."""
-
-    def __init__(self, answers: list[DeviceReading | Exception | None]) -> None:
-        self._answers = answers
-        self.is_open = False
-
-    def __enter__(self) -> Self:
-        self.is_open = True
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.is_open = False
-
-    def read(self, timeout_s: float) -> DeviceReading | None:
-        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-class Bench:
-    """A worker and what it told."""
-
-    def __init__(self, makes: list[Callable[[], TeleopDevice]]) -> None:
-        self.readings: list[DeviceReading | None] = []
-        self.losses: list[str] = []
-        self.news = threading.Condition()
-        self.worker = DeviceWorker(lambda: makes.pop(0)(), self._on_reading, self._on_loss)
-
-    def _on_reading(self, reading: DeviceReading | None) -> None:
-        with self.news:
-            self.readings.append(reading)
-            self.news.notify()
-
-    def _on_loss(self, problem: str) -> None:
-        with self.news:
-            self.losses.append(problem)
-            self.news.notify()
-
-    def wait_for(self, condition: Callable[[], bool]) -> None:
-        with self.news:
-            assert self.news.wait_for(condition, LIMIT_S)
-
-
-def refuse() -> TeleopDevice:
-    raise TeleopError("not there")
-
-
-def test_a_lost_device_is_closed_and_opened_again_with_growing_pauses(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    pauses: list[float] = []
-    at_rest = DeviceReading()
-    first = ScriptedDevice([at_rest, at_rest, None, TeleopError("unplugged")])
-    second = ScriptedDevice([at_rest])
-    bench = Bench([lambda: first, *[refuse] * 6, lambda: second])
-    monkeypatch.setattr(bench.worker._stop, "wait", lambda pause_s: pauses.append(pause_s) or False)
-    bench.worker.open()
-    bench.worker.start()
-    bench.wait_for(lambda: len(bench.readings) >= 4)
-    bench.worker.close()
-    assert bench.losses == ["unplugged", *["not there"] * 6]
-    assert bench.readings[:3] == [at_rest, None, at_rest]
-    assert pauses == sorted(pauses)
-    assert pauses[-1] == worker_module._LONGEST_RETRY_S == 2.0
-    assert not first.is_open
-    assert not second.is_open
-
-
-def test_what_was_pressed_before_the_start_is_forgotten() -> None:
-    pressed, at_rest = DeviceReading(dead_man=True), DeviceReading()
-    device = ScriptedDevice([pressed, at_rest])
-    bench = Bench([lambda: device])
-    bench.worker.open()
-    bench.worker.start()
-    bench.wait_for(lambda: bool(bench.readings))
-    bench.worker.stop()
-    assert device.is_open
-    bench.worker.close()
-    assert pressed not in bench.readings
-
-
-def test_a_bug_in_a_driver_is_told_not_hidden(caplog: pytest.LogCaptureFixture) -> None:
-    bench = Bench([lambda: ScriptedDevice([DeviceReading(), ZeroDivisionError("bug")])])
-    bench.worker.open()
-    bench.worker.start()
-    bench.wait_for(lambda: bool(bench.losses))
-    bench.worker.close()
-    assert "bug" in bench.losses[0]
-    assert "ZeroDivisionError" in caplog.text
-
-
-def test_a_missing_device_is_refused_when_it_is_opened() -> None:
-    with pytest.raises(TeleopError, match="not there"):
-        Bench([refuse]).worker.open()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mail_bringup.places import config_folder
-from mail_cameras.config import CamerasConfig
+from mail_cameras.config import CameraConfig, CamerasConfig, DepthKind
 from mail_policy.core.config import ConfigError, load_config
 
 Value = str | bool | int | float | tuple[str, ...]
@@ -120,6 +120,7 @@ def recorder(arguments: Arguments, source: str) -> Process:
             **_clock(arguments),
             "episodes_dir": str(Path(arguments["episodes_dir"]).resolve()),
             "cameras": camera_names(cameras_file(arguments)),
+            "depth_cameras": depth_camera_names(cameras_file(arguments)),
             "robot_type": robot_type(arguments),
             "source": source,
             "operator": arguments["operator"],
@@ -189,12 +190,19 @@ def _clock(arguments: Arguments) -> dict[str, Value]:
 
 
 def camera_names(file: Path) -> tuple[str, ...]:
-    """Return the names of the configured cameras, in order; none if the file is wrong.
+    """Return the names of the configured cameras, in order; none if the file is wrong."""
+    return tuple(camera.name for camera in _cameras(file))
 
-    Preflight reports a wrong file; a description must not fail over it.
-    """
+
+def depth_camera_names(file: Path) -> tuple[str, ...]:
+    """Return the names of the cameras that see depth; none if the file is wrong."""
+    return tuple(camera.name for camera in _cameras(file) if camera.depth is not DepthKind.NONE)
+
+
+def _cameras(file: Path) -> tuple[CameraConfig, ...]:
+    # Preflight reports a wrong file; a description must not fail over it.
     try:
-        return tuple(camera.name for camera in load_config(CamerasConfig, file).cameras)
+        return load_config(CamerasConfig, file).cameras
     except ConfigError:
         return ()
 

@@ -1,15 +1,11 @@
 """ROS 2 shell around the cameras of a robot or of its twin: pictures in, topics out."""
 
-import signal
 from pathlib import Path
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException
-from rclpy.experimental import EventsExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.lifecycle.publisher import LifecyclePublisher
 from rclpy.parameter import Parameter
@@ -27,6 +23,7 @@ from mail_cameras.station import CameraStation
 from mail_policy.core.config import ConfigError, load_config
 from mail_policy.core.devices import CameraError
 from mail_policy.core.types import CameraFrame
+from mail_ros.running import ros_session, spin
 
 DIAGNOSTICS_PERIOD_S = 1.0
 _PARAMETERS = (
@@ -182,19 +179,9 @@ class CameraNode(LifecycleNode):
 
 def main() -> None:
     """Run the node until it is interrupted."""
-    # rclpy answers an interrupt by ending its context. Python's KeyboardInterrupt on top of that
-    # can hit the EventsExecutor while it changes its tables, and the process aborts at its end.
-    signal.signal(signal.SIGINT, lambda *_: None)
-    rclpy.init()
-    node = CameraNode()
-    executor = EventsExecutor()
-    executor.add_node(node)
-    try:
-        # EventsExecutor.spin() does not return on shutdown; short turns do.
-        while rclpy.ok():
-            executor.spin_once(timeout_sec=0.2)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        node.close()
-        rclpy.try_shutdown()
+    with ros_session() as requested:
+        node = CameraNode()
+        try:
+            spin(node, requested.is_set)
+        finally:
+            node.close()

@@ -8,10 +8,12 @@ from mail_cameras.clock_step import ClockStepDetector
 from mail_cameras.config import CameraConfig, CameraIntrinsics, CameraKind
 from mail_cameras.health import CameraHealth, Verdict
 from mail_cameras.report import CameraReport, CameraView, report_on
-from mail_cameras.worker import CameraWorker
+from mail_policy.core.device_thread import DevicePace, DeviceThread
 from mail_policy.core.devices import CameraError
 from mail_policy.core.types import CameraFrame
 
+# A device that is back is open well within 10 s (F1).
+_PACE = DevicePace(read_limit_s=0.2, first_retry_s=0.25)
 # So long a faulty camera may take to mend itself before it is opened again [s].
 _REOPEN_AFTER_S = 2.0
 # Calibrations of one camera agree far better; other lenses and other sizes differ by more.
@@ -48,7 +50,8 @@ class CameraStation:
         # Only a device is stamped by the computer's clock; simulated time may do as it likes.
         is_device = config.driver is CameraKind.REALSENSE
         self._clock_steps = ClockStepDetector(now, steady) if is_device else None
-        self._worker = CameraWorker(make_camera, self._on_open, self._on_frame, self._on_problem)
+        self._make_camera = make_camera
+        self._thread = DeviceThread(self._open_camera, self._on_frame, self._on_problem, _PACE)
         self._health = CameraHealth(config)
         self._counts_before = self._health.counts
         self._has_delivered = False
@@ -57,7 +60,7 @@ class CameraStation:
 
     def open(self) -> None:
         """Open the camera. Raises CameraError if it is not there or not the configured one."""
-        self._worker.open()
+        self._thread.open()
 
     def start(self) -> None:
         """Begin to deliver pictures and to count anew; a missing camera is waited for."""
@@ -66,15 +69,15 @@ class CameraStation:
         self._has_delivered = False
         self._problem = ""
         self._usable_at_s = self._steady()
-        self._worker.start()
+        self._thread.start()
 
     def stop(self) -> None:
         """Stop to deliver pictures."""
-        self._worker.stop()
+        self._thread.stop()
 
     def close(self) -> None:
         """Stop, and close the camera."""
-        self._worker.close()
+        self._thread.close()
 
     def report(self) -> CameraReport:
         """Judge the time since the last report."""
@@ -91,6 +94,15 @@ class CameraStation:
             )
         )
 
+    def _open_camera(self) -> CalibratedCamera:
+        camera = self._make_camera().__enter__()
+        try:
+            self._on_open(camera.intrinsics)
+        except CameraError:
+            camera.__exit__(None, None, None)
+            raise
+        return camera
+
     def _on_open(self, intrinsics: CameraIntrinsics) -> None:
         calibrated = self.config.intrinsics
         if calibrated is not None:
@@ -100,7 +112,9 @@ class CameraStation:
         if self._has_delivered:
             self._health.note_reopening()
 
-    def _on_frame(self, frame: CameraFrame) -> None:
+    def _on_frame(self, frame: CameraFrame | None) -> None:
+        if frame is None:
+            return
         self._has_delivered = True
         step_s = self._clock_steps.look() if self._clock_steps else 0.0
         if step_s:

@@ -28,7 +28,6 @@ from mail_franka.conversions import (
     decoded,
     heartbeat_from_msg,
     joints_to_msg,
-    seconds_to_stamp,
     state_to_msg,
     teleop_from_msg,
 )
@@ -40,6 +39,7 @@ from mail_franka.state_pacer import StatePacer
 from mail_policy.core.config import ConfigError
 from mail_policy.core.devices import DeviceError
 from mail_policy.core.motion.values import CommandName
+from mail_ros.conversions import seconds_to_stamp
 
 _LATCHED = QoSProfile(
     depth=1,

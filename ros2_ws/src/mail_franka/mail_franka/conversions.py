@@ -35,21 +35,11 @@ from mail_policy.core.kinematics import forward_kinematics
 from mail_policy.core.motion.values import Decision
 from mail_policy.core.robot_limits import RobotType
 from mail_policy.core.types import NUM_JOINTS, ActionChunk, GripperReading, TeleopCommand
+from mail_ros.conversions import seconds_to_stamp, stamp_to_seconds
 
 # A chunk of 1024 numbers and its texts needs about 9 kB.
 _LARGEST_MESSAGE = 16 * 1024
 _PREFIXES = {RobotType.FER: "panda", RobotType.FR3: "fr3"}
-
-
-def stamp_to_seconds(stamp: Time) -> float:
-    """Convert a ROS time stamp to seconds."""
-    return float(stamp.sec + 1e-9 * stamp.nanosec)
-
-
-def seconds_to_stamp(seconds: float) -> Time:
-    """Convert seconds to a ROS time stamp; before the epoch there is none."""
-    nanoseconds = max(0, round(seconds * 1e9))
-    return Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
 
 
 @cache

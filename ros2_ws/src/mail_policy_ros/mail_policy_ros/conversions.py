@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import Image as ImageMsg
 from sensor_msgs.msg import JointState as JointStateMsg
 
-from mail_franka.conversions import seconds_to_stamp, stamp_to_seconds
 from mail_policy.core.types import NUM_JOINTS, ActionChunk
 from mail_policy.inference.session import Lease
+from mail_ros.conversions import seconds_to_stamp, stamp_to_seconds
 
 
 def image_from_msg(msg: ImageMsg) -> NDArray[np.uint8]:

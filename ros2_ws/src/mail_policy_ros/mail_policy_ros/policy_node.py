@@ -1,26 +1,20 @@
 """ROS 2 shell around a MaIL policy: pictures and joint states in, timed action chunks out."""
 
-import signal
 import time
 from functools import partial
 
-import rclpy
 from mail_msgs.msg import ActionChunk as ActionChunkMsg
 from mail_msgs.msg import ArmState as ArmStateMsg
 from mail_msgs.msg import PolicyStatus as PolicyStatusMsg
 from mail_msgs.srv import SetTask
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.context import Context
-from rclpy.experimental import EventsExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image as ImageMsg
 from sensor_msgs.msg import JointState as JointStateMsg
 
-from mail_franka.conversions import stamp_to_seconds
-from mail_policy.core.interruption import heed_stop_signals
 from mail_policy.core.types import ActionChunk, Observation
 from mail_policy.inference.assembler import ObservationAssembler
 from mail_policy.inference.checkpoint import CheckpointError, find_checkpoint
@@ -36,6 +30,8 @@ from mail_policy_ros.conversions import (
     status_to_msg,
 )
 from mail_policy_ros.policy_worker import PolicyWorker
+from mail_ros.conversions import stamp_to_seconds
+from mail_ros.running import ros_session, spin
 
 HEARTBEAT_PERIOD_S = 0.05
 _LATCHED = QoSProfile(
@@ -226,15 +222,9 @@ class PolicyNode(LifecycleNode):
 
 def main() -> None:
     """Run the node until it is interrupted."""
-    requested = heed_stop_signals(signal.SIGINT, signal.SIGTERM)
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    node = PolicyNode()
-    executor = EventsExecutor()
-    executor.add_node(node)
-    try:
-        # EventsExecutor.spin() does not return on shutdown; short turns do.
-        while rclpy.ok() and not requested.is_set():
-            executor.spin_once(timeout_sec=0.05)
-    finally:
-        node.rest()
-        rclpy.try_shutdown()
+    with ros_session() as requested:
+        node = PolicyNode()
+        try:
+            spin(node, requested.is_set)
+        finally:
+            node.rest()

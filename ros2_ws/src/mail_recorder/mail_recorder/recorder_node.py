@@ -1,29 +1,24 @@
 """ROS 2 shell around RecorderDesk: serialized messages in, episodes on disk out."""
 
 import logging
-import signal
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from mail_msgs.msg import RecorderStatus
 from mail_msgs.srv import EndEpisode, SetTask
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.context import Context
-from rclpy.experimental import EventsExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 from std_srvs.srv import Trigger
 
 from data_collection.writer import Recorded
-from mail_policy.core.interruption import heed_stop_signals
 from mail_recorder.config import PARAMETERS, config_from_parameters
 from mail_recorder.conversions import (
     diagnostics_to_msg,
@@ -32,6 +27,7 @@ from mail_recorder.conversions import (
     streams_of,
 )
 from mail_recorder.recorder_desk import RecorderDesk
+from mail_ros.running import ros_session, spin
 
 _STATUS_PERIOD_S = 0.5
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -181,19 +177,13 @@ class RecorderNode(LifecycleNode):
 
 def main() -> None:
     """Run the node until it is interrupted; a running episode is saved."""
-    requested = heed_stop_signals(signal.SIGINT, signal.SIGTERM)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    node = RecorderNode()
-    executor = EventsExecutor()
-    executor.add_node(node)
-    try:
-        # EventsExecutor.spin() does not return on shutdown; short turns do.
-        while rclpy.ok() and not requested.is_set():
-            executor.spin_once(timeout_sec=0.05)
-    finally:
-        node.close()
-        rclpy.try_shutdown()
+    with ros_session() as requested:
+        node = RecorderNode()
+        try:
+            spin(node, requested.is_set)
+        finally:
+            node.close()
 
 
 if __name__ == "__main__":

@@ -1,24 +1,21 @@
 """ROS 2 shell around the twin: the clock that everybody follows, reset and success."""
 
 import secrets
-import signal
 import threading
 import time
 from pathlib import Path
 
-import rclpy
 from mail_msgs.srv import CheckSuccess, ResetScene
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException
-from rclpy.experimental import EventsExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
 from mail_policy.core.config import ConfigError, load_config
+from mail_ros.running import ros_session, spin
 from mail_sim.clock_pacer import ClockPacer
 from mail_sim.conversions import clock_to_msg, fill_check, fill_refusal
 from mail_sim.twin import Twin, TwinConfig, TwinError
@@ -118,24 +115,14 @@ class SimNode(Node):
 
 def main() -> None:
     """Run the twin until it is interrupted or fails."""
-    # rclpy answers an interrupt by ending its context. Python's KeyboardInterrupt on top of that
-    # can hit the EventsExecutor while it changes its tables, and the process aborts at its end.
-    signal.signal(signal.SIGINT, lambda *_: None)
-    rclpy.init()
-    node = SimNode()
-    executor = EventsExecutor()
-    try:
-        node.start()
-        executor.add_node(node)
-        # EventsExecutor.spin() does not return on shutdown; short turns do.
-        while rclpy.ok() and node.failure is None:
-            executor.spin_once(timeout_sec=0.2)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except (TwinError, ConfigError) as error:
-        node.failure = TwinError(str(error))
-    finally:
-        node.close()
-        rclpy.try_shutdown()
+    with ros_session() as requested:
+        node = SimNode()
+        try:
+            node.start()
+            spin(node, lambda: requested.is_set() or node.failure is not None)
+        except (TwinError, ConfigError) as error:
+            node.failure = TwinError(str(error))
+        finally:
+            node.close()
     if node.failure is not None:
         raise SystemExit(f"twin: {node.failure}")

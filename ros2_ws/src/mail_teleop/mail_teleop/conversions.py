@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Twist, Vector3
 from mail_msgs.msg import ArmState
@@ -13,6 +12,7 @@ from std_srvs.srv import Trigger
 
 from mail_policy.core.frames import Array, rotation_from_quaternion
 from mail_policy.core.types import NUM_JOINTS, TeleopCommand
+from mail_ros.conversions import seconds_to_stamp
 from mail_teleop.operator_requests import OperatorRequest
 from mail_teleop.readings import OperatorKey
 from mail_teleop.station import StationStatus
@@ -21,12 +21,6 @@ _OUTCOMES = {
     OperatorKey.SUCCESS: EndEpisode.Request.SUCCESS,
     OperatorKey.FAILURE: EndEpisode.Request.FAILURE,
 }
-
-
-def seconds_to_stamp(seconds: float) -> Time:
-    """Convert seconds to a ROS time stamp; before the epoch there is none."""
-    nanoseconds = max(0, round(seconds * 1e9))
-    return Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
 
 
 def command_to_msg(command: TeleopCommand) -> TeleopCommandMsg:

@@ -2,8 +2,11 @@
 
 from typing import Protocol, Self
 
+from mail_policy.core.device_thread import DevicePace
 from mail_policy.core.devices import DeviceError
 from mail_teleop.readings import DeviceReading
+
+PACE = DevicePace(read_limit_s=0.02, first_retry_s=0.1)
 
 
 class TeleopError(DeviceError):

@@ -1,13 +1,11 @@
 """ROS 2 shell around the teleoperation devices: a person's hands in, commands and requests out."""
 
-import signal
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from mail_msgs.msg import ArmState as ArmStateMsg
 from mail_msgs.msg import GripperState as GripperStateMsg
@@ -15,16 +13,15 @@ from mail_msgs.msg import TeleopCommand as TeleopCommandMsg
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.client import Client
 from rclpy.context import Context
-from rclpy.experimental import EventsExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from rclpy.timer import Timer
 
 from mail_policy.core.config import ConfigError, load_config
-from mail_policy.core.interruption import heed_stop_signals
+from mail_policy.core.device_thread import DeviceThread
 from mail_policy.core.types import TeleopCommand
+from mail_ros.running import ros_session, spin
 from mail_teleop.config import SwitchKind, TeleopConfig
 from mail_teleop.conversions import (
     command_to_msg,
@@ -32,12 +29,11 @@ from mail_teleop.conversions import (
     status_to_msg,
     tool_rotation_from_msg,
 )
-from mail_teleop.device import TeleopDevice, TeleopError
+from mail_teleop.device import PACE, TeleopDevice, TeleopError
 from mail_teleop.drivers import make_device, make_pedal, make_terminal
 from mail_teleop.operator_requests import OperatorRequests
 from mail_teleop.readings import DeviceReading, OperatorKey
 from mail_teleop.station import TeleopStation
-from mail_teleop.worker import DeviceWorker
 
 DIAGNOSTICS_PERIOD_S = 0.5
 _COMMAND = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
@@ -70,7 +66,7 @@ class TeleopNode(LifecycleNode):
             descriptor = ParameterDescriptor(description=description, read_only=True)
             self.declare_parameter(name, "", descriptor)
         # Filled by on_configure, emptied by on_cleanup.
-        self._workers: list[DeviceWorker] = []
+        self._workers: list[DeviceThread[DeviceReading]] = []
         self._owned: list[tuple[Callable[[Any], object], Any]] = []
         # Runs only while the node is active.
         self._timer: Timer | None = None
@@ -151,7 +147,7 @@ class TeleopNode(LifecycleNode):
             if on_loss is not None:
                 on_loss(problem, time.monotonic(), self._now_s())
 
-        worker = DeviceWorker(make, on_reading, lose)
+        worker = DeviceThread(lambda: make().__enter__(), on_reading, lose, PACE)
         worker.open()
         self._workers.append(worker)
 
@@ -241,18 +237,12 @@ class TeleopNode(LifecycleNode):
 
 def main() -> None:
     """Run the node until it is interrupted; the terminal is given back as it was."""
-    requested = heed_stop_signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    node = TeleopNode()
-    executor = EventsExecutor()
-    executor.add_node(node)
-    try:
-        # EventsExecutor.spin() does not return on shutdown; short turns do.
-        while rclpy.ok() and not requested.is_set():
-            executor.spin_once(timeout_sec=0.05)
-    finally:
-        node.close()
-        rclpy.try_shutdown()
+    with ros_session() as requested:
+        node = TeleopNode()
+        try:
+            spin(node, requested.is_set)
+        finally:
+            node.close()
 
 
 if __name__ == "__main__":
