@@ -23,7 +23,7 @@ OUR_ROS_PACKAGES = {
 KINDS = {
     "ros": {"rclpy", "tf2_ros", "ament_index_python"},  # and every message package, see kind_of
     "launch": {"launch", "launch_ros"},
-    "vendor": {"franky", "pyrealsense2", "evdev", "hid", "dynamixel_sdk", "serial"},
+    "vendor": {"franky", "pyrealsense2", "evdev", "hid", "hidraw", "dynamixel_sdk", "serial"},
     "simulator": {"mujoco", "franky_sim"},
     "heavy": {"torch", "torchvision", "mamba_ssm", "open_clip"},
     "ours": OUR_ROS_PACKAGES,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 # The module `hid` of the same package goes past the kernel: it needs root and knows no Bluetooth.
-import hidraw as hid  # type: ignore[import-not-found]
+import hidraw as hid
 
 from mail_teleop.device import TeleopError
 from mail_teleop.readings import DeviceReading, GripperAction, OperatorKey
