@@ -498,8 +498,18 @@ def test_a_killed_node_stops_the_arm(rig: ArmRig, measured: Measured) -> None:
             assert lost_ms <= 130.0
             assert "silent" in rig.states[-1].cause
             teleop.process.wait()
-            # A new node while the key is still held.
-            with TeleopRig(rig, terminal):
-                cycle = rig.robot.newest_cycle()
-                rig.pass_time(0.5)
-                assert rig.speeds(cycle).max() < 1e-3
+            assert any(is_still_after_a_restart(rig, terminal) for _ in range(3))
+
+
+def is_still_after_a_restart(rig: ArmRig, terminal: PtyTerminal) -> bool:
+    """Start a new node while the key is still held; return whether the arm stood.
+
+    A machine that stops the typist for 0.15 s lets go of the key for him, and presses it anew.
+    """
+    with TeleopRig(rig, terminal) as teleop:
+        cycle = rig.robot.newest_cycle()
+        rig.pass_time(0.5)
+        was_pressed = any(command.dead_man for command in teleop.commands)
+        is_still = bool(rig.speeds(cycle).max() < 1e-3)
+        assert is_still or was_pressed
+        return is_still

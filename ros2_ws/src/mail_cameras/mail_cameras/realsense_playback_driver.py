@@ -1,6 +1,7 @@
 """Plays the recording of a RealSense camera (.db3) again and again, at its own pace."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class PlaybackSource:
     def stop(self) -> None:
         """Close the recording."""
         self._next = None
-        self._pipeline.stop()
+        self._close()
 
     def wait(self, timeout_s: float) -> Any | None:
         """Return the newest frame that is due; wait for it, but not longer than asked."""
@@ -90,6 +91,12 @@ class PlaybackSource:
             raise CameraError(f"{self._text()} cannot be played: {error}") from error
         return color
 
+    def _close(self) -> None:
+        self._pipeline.stop()
+        # Waits for the SDK's reading thread: a recording that goes while that thread still works
+        # ends the process (SDK 2.59, `~playback_device`).
+        self._playback.seek(timedelta(0))
+
     def _pull(self) -> Any | None:
         for _ in range(_PULLS):
             arrived, frames = self._pipeline.try_wait_for_frames(_PULL_MS)
@@ -101,7 +108,7 @@ class PlaybackSource:
 
     def _begin_again(self) -> Any:
         due_s = self._due_s() + 1.0 / self._config.rate_hz
-        self._pipeline.stop()
+        self._close()
         self._open()
         first = self._pull()
         if first is None:
