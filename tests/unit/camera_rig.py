@@ -61,6 +61,7 @@ class SoftwareDevice:
         depth_options: dict[Any, tuple[float, ...]] = DEPTH_OPTIONS,
         depth_units_m: float = 0.001,
         color_format: Any = rs.format.rgb8,
+        queue_size: int = 1,
     ) -> None:
         self.config, self.depth_units_m = config, depth_units_m
         self.device = rs.software_device()
@@ -68,7 +69,7 @@ class SoftwareDevice:
         self.color = self.device.add_sensor("RGB Camera")
         self.color_profile = self._add_stream(self.color, rs.stream.color, 1, color_format, 3)
         _add_options(self.color, color_options)
-        self._queue: Any = rs.frame_queue(1)
+        self._queue: Any = rs.frame_queue(queue_size)
         self._sink = self._queue
         if config.depth is not DepthKind.NONE:
             self._add_depth(depth_options)

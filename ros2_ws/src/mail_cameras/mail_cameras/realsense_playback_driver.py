@@ -13,7 +13,7 @@ from mail_policy.core.devices import CameraError
 
 _PULL_MS = 100
 # A recording that yields no frame for so many pulls is at its end, or broken.
-_PULLS = 20
+_PULLS = 50
 
 
 class PlaybackSource:
@@ -36,12 +36,14 @@ class PlaybackSource:
         """
         self._config, self._now, self._sleep = config, now, sleep
         self._next: Any | None = None
+        self._pipeline: Any = None
+        self._playback: Any = None
         self._offset_s = self._shown_offset_s = 0.0
 
     def start(self) -> Any:
         """Open the recording; its first frame is due now. Raises CameraError if it cannot."""
         profile = self._open()
-        self._next = self._pull()
+        self._next = self._pull(is_first=True)
         if self._next is None:
             raise CameraError(f"{self._text()} holds no frames; record it again")
         self._offset_s = self._now() - _stamp_s(self._next)
@@ -49,7 +51,6 @@ class PlaybackSource:
 
     def stop(self) -> None:
         """Close the recording."""
-        self._next = None
         self._close()
 
     def wait(self, timeout_s: float) -> Any | None:
@@ -96,13 +97,19 @@ class PlaybackSource:
         # Waits for the SDK's reading thread: a recording that goes while that thread still works
         # ends the process (SDK 2.59, `~playback_device`).
         self._playback.seek(timedelta(0))
+        # As long as anybody holds a part of it, the SDK hands out this very recording again, at
+        # the place where it stands.
+        self._next = self._pipeline = self._playback = None
 
-    def _pull(self) -> Any | None:
+    def _pull(self, *, is_first: bool = False) -> Any | None:
+        """Return the next frames; None at the end of the recording."""
         for _ in range(_PULLS):
             arrived, frames = self._pipeline.try_wait_for_frames(_PULL_MS)
             if arrived and frames.get_color_frame():
                 return frames
-            if not arrived and self._playback.current_status() == rs.playback_status.stopped:
+            # Before the first frame, the SDK calls a recording stopped that has not yet begun.
+            has_stopped = self._playback.current_status() == rs.playback_status.stopped
+            if not arrived and has_stopped and not is_first:
                 return None
         return None
 
@@ -110,7 +117,7 @@ class PlaybackSource:
         due_s = self._due_s() + 1.0 / self._config.rate_hz
         self._close()
         self._open()
-        first = self._pull()
+        first = self._pull(is_first=True)
         if first is None:
             raise CameraError(f"{self._text()} cannot be played a second time")
         self._offset_s = due_s - _stamp_s(first)
