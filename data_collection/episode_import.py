@@ -104,6 +104,11 @@ def import_episodes(
     return report
 
 
+def lost_interventions(steps: int) -> tuple[str, ...]:
+    """Say what is lost of so many steps in which a person had taken over."""
+    return (f"{steps} steps were interventions; this import does not keep which",) if steps else ()
+
+
 def checked_manifest(**values: object) -> EpisodeManifest:
     """Build a manifest of foreign words. Raises EpisodeError if one cannot be used."""
     software = {**software_versions(), **dict(values.pop("origin", {}))}  # type: ignore[call-overload]

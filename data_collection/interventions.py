@@ -2,7 +2,8 @@
 
 from enum import StrEnum
 
-POLICY, TELEOP = "policy", "teleop"
+from mail_policy.core.motion.status import POLICY_HOLDER, TELEOP_HOLDER
+
 # An arm that says nothing for so long does not tell who moves it.
 _LONGEST_STEP_S = 1.0
 _SILENCE_LIMIT_NS = 2_000_000_000
@@ -31,7 +32,7 @@ class PersonCount:
 
     def add(self, holder: str, at_ns: int) -> None:
         """Take the holder of the arm's lease at a time [ns]."""
-        if self._holder == TELEOP:
+        if self._holder == TELEOP_HOLDER:
             self.person_s += min(max(0.0, (at_ns - self._at_ns) * 1e-9), _LONGEST_STEP_S)
         self.takeovers += is_takeover(self._holder, holder)
         self._holder, self._at_ns = holder, at_ns
@@ -70,9 +71,9 @@ class TakeoverWatch:
         """Take the state of the arm at a time [ns]."""
         began = is_takeover(self._holder, holder)
         self._holder, self._heard_ns = holder, now_ns
-        if holder == POLICY:
+        if holder == POLICY_HOLDER:
             self.task = task or self.task
-        if holder == TELEOP:
+        if holder == TELEOP_HOLDER:
             self._held_ns = now_ns
         if began and not self._is_running:
             self._is_running = True
@@ -91,9 +92,9 @@ class TakeoverWatch:
 
     def _has_ended(self, holder: str, state: str, now_ns: int) -> bool:
         is_forgotten = now_ns - self._held_ns > self._pause_limit_ns
-        return holder == POLICY or state in _ENDING_STATES or is_forgotten
+        return holder == POLICY_HOLDER or state in _ENDING_STATES or is_forgotten
 
 
 def is_takeover(before: str, after: str) -> bool:
     """Whether a person has taken the arm from the policy, not merely found it free."""
-    return (before, after) == (POLICY, TELEOP)
+    return (before, after) == (POLICY_HOLDER, TELEOP_HOLDER)

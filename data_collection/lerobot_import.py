@@ -20,6 +20,7 @@ from data_collection.episode_import import (
     Steps,
     checked_manifest,
     import_episodes,
+    lost_interventions,
 )
 from data_collection.errors import EpisodeError
 from data_collection.exchange import ExchangeReport, OnProgress, inside, seconds_of
@@ -99,10 +100,8 @@ class _Rows:
 
 def _open(info: DatasetInfo, row: dict[str, Any], options: ImportOptions) -> OpenedEpisode:
     rows = _read_rows(info, row, options)
-    interventions = sum(_flags(rows.table, layout.INTERVENTION))
-    lost = f"{interventions} steps were interventions; this import does not keep which"
-    manifest = _manifest(info, row, rows, options)
-    return OpenedEpisode(manifest, _steps(info, row, rows), (lost,) if interventions else ())
+    lost = lost_interventions(sum(_flags(rows.table, layout.INTERVENTION)))
+    return OpenedEpisode(_manifest(info, row, rows, options), _steps(info, row, rows), lost)
 
 
 def _read_rows(info: DatasetInfo, row: dict[str, Any], options: ImportOptions) -> _Rows:

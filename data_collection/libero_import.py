@@ -16,6 +16,7 @@ from data_collection.episode_import import (
     Steps,
     checked_manifest,
     import_episodes,
+    lost_interventions,
 )
 from data_collection.errors import EpisodeError
 from data_collection.exchange import ExchangeReport, OnProgress, plain_camera_name, seconds_of
@@ -94,11 +95,9 @@ def _open(
             raise EpisodeError(f"{obs.name} holds no pictures; their names must end in _rgb")
         cameras = {plain_camera_name(ours): key for ours, key in keys.items()}
         stored = convention or _convention(data)
-        manifest = _manifest(path, demo, tuple(cameras), options)
-        lost = int(_flags(group, "mail_interventions").sum())
-    note = f"{lost} steps were interventions; this import does not keep which"
-    steps = _steps(path, demo, cameras, stored)
-    return OpenedEpisode(manifest, steps, (note,) if lost else ())
+        manifest = _manifest(path, group, tuple(cameras), options)
+        lost = lost_interventions(int(_flags(group, "mail_interventions").sum()))
+    return OpenedEpisode(manifest, _steps(path, demo, cameras, stored), lost)
 
 
 def _steps(path: Path, demo: str, cameras: dict[str, str], convention: ImageConvention) -> Steps:
@@ -127,31 +126,29 @@ def _steps(path: Path, demo: str, cameras: dict[str, str], convention: ImageConv
 
 
 def _manifest(
-    path: Path, demo: str, cameras: tuple[str, ...], options: ImportOptions
+    path: Path, group: h5py.Group, cameras: tuple[str, ...], options: ImportOptions
 ) -> EpisodeManifest:
-    with opened(path) as file:
-        data = group_at(file, "data")
-        group = group_at(data, demo)
-        ours = text_of(group, "mail_id")
-        is_done = bool(_flags(group, "rewards").any())
-        seed = group.attrs.get("mail_seed")
-        # The benchmark's sentence is the file's name; what BDDL says differs in some tasks.
-        sentence = json_of(data, "problem_info").get("language_instruction") if ours else None
-        source = text_of(group, "mail_source")
-        return checked_manifest(
-            id=ours or f"{path.stem[:80]}-{demo}".replace(".", "-"),
-            task=str(sentence or layout.sentence_of(path.name)),
-            source=EpisodeSource(source) if source else options.source,
-            robot_type=options.robot_type or text_of(data, "mail_robot_type") or _DEFAULT_ROBOT,
-            cameras=cameras,
-            created_at=text_of(group, "mail_created_at"),
-            operator=options.operator or text_of(group, "mail_operator"),
-            seed=int(seed) if isinstance(seed, np.integer) else None,
-            success=True if is_done or options.assume_success else None,
-            rate_hz=_rate_hz(data),
-            action_schema=EE_DELTA.name,
-            origin={"imported from": f"LIBERO, {path.name}"},
-        )
+    data, demo = group.parent, Path(group.name).name
+    ours = text_of(group, "mail_id")
+    is_done = bool(_flags(group, "rewards").any())
+    seed = group.attrs.get("mail_seed")
+    # The benchmark's sentence is the file's name; what BDDL says differs in some tasks.
+    sentence = json_of(data, "problem_info").get("language_instruction") if ours else None
+    source = text_of(group, "mail_source")
+    return checked_manifest(
+        id=ours or f"{path.stem[:80]}-{demo}".replace(".", "-"),
+        task=str(sentence or layout.sentence_of(path.name)),
+        source=EpisodeSource(source) if source else options.source,
+        robot_type=options.robot_type or text_of(data, "mail_robot_type") or _DEFAULT_ROBOT,
+        cameras=cameras,
+        created_at=text_of(group, "mail_created_at"),
+        operator=options.operator or text_of(group, "mail_operator"),
+        seed=int(seed) if isinstance(seed, np.integer) else None,
+        success=True if is_done or options.assume_success else None,
+        rate_hz=_rate_hz(data),
+        action_schema=EE_DELTA.name,
+        origin={"imported from": f"LIBERO, {path.name}"},
+    )
 
 
 def _convention(data: h5py.Group) -> ImageConvention:

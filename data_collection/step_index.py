@@ -103,7 +103,7 @@ def index_steps(
         joint_positions=np.stack([observation.joint_positions for observation in observations]),
         gripper_widths_m=np.array([observation.gripper_width_m for observation in observations]),
         actions=np.stack([nothing if row is None else row for row in rows]),
-        interventions=_interventions(folder, times_s, manifest),
+        interventions=_interventions(told.holders, times_s),
         manifest=manifest,
     )
 
@@ -153,11 +153,13 @@ class _Told:
         observations: In order; their pictures are sealed numbers.
         actions: By the stamp of their observation [s].
         stamps_ns: Stamps of the first camera's pictures [ns], by the same in seconds.
+        holders: Who held the arm's lease from which time on [s], in a run of the policy.
     """
 
     observations: list[Observation] = field(default_factory=list)
     actions: dict[float, NDArray[np.float64]] = field(default_factory=dict)
     stamps_ns: dict[float, int] = field(default_factory=dict)
+    holders: list[tuple[float, str]] = field(default_factory=list)
 
 
 def _listen(folder: Path, cameras: tuple[str, ...], manifest: EpisodeManifest) -> _Told:
@@ -165,13 +167,18 @@ def _listen(folder: Path, cameras: tuple[str, ...], manifest: EpisodeManifest) -
     told = _Told()
     counts = dict.fromkeys(cameras, 0)
     image_topics = {topics.image_topic(camera): camera for camera in cameras}
-    wanted = (*image_topics, topics.JOINT_STATES, topics.DEMONSTRATION_ACTION)
-    for item in iterate_messages(folder, wanted):
+    wanted = [*image_topics, topics.JOINT_STATES, topics.DEMONSTRATION_ACTION]
+    if manifest.source in (EpisodeSource.POLICY, EpisodeSource.INTERVENTION):
+        wanted.append(topics.ARM_STATE)
+    for item in iterate_messages(folder, tuple(wanted)):
         message = item.message
         if item.topic == topics.DEMONSTRATION_ACTION:
             told.actions[messages.stamp_to_seconds(message.observed_at)] = message.values
             continue
         stamp_s = messages.stamp_to_seconds(message.header.stamp)
+        if item.topic == topics.ARM_STATE:
+            told.holders.append((stamp_s, message.lease_holder))
+            continue
         if item.topic == topics.JOINT_STATES:
             joints, width_m = message.position[:NUM_JOINTS], message.position[NUM_JOINTS:].sum()
             told.observations += assembler.add_joints(stamp_s, joints, float(width_m))
@@ -219,18 +226,12 @@ def _matching_actions(
 
 
 def _interventions(
-    folder: Path, times_s: NDArray[np.float64], manifest: EpisodeManifest
+    holders: list[tuple[float, str]], times_s: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Say for each step whether a person held the arm's lease in a run of the policy."""
-    nobody = np.zeros(len(times_s), dtype=bool)
-    if manifest.source not in (EpisodeSource.POLICY, EpisodeSource.INTERVENTION):
-        return nobody
-    told = sorted(
-        (messages.stamp_to_seconds(item.message.header.stamp), item.message.lease_holder)
-        for item in iterate_messages(folder, (topics.ARM_STATE,))
-    )
-    if not told:
-        return nobody
+    if not holders:
+        return np.zeros(len(times_s), dtype=bool)
+    told = sorted(holders)
     last = np.searchsorted([stamp_s for stamp_s, _ in told], times_s, side="right") - 1
     is_person = np.array([holder == TELEOP_HOLDER for _, holder in told])
     return np.where(last >= 0, is_person[np.maximum(last, 0)], False)

@@ -4,10 +4,11 @@ import dataclasses
 
 from data_collection import messages, topics
 from data_collection.errors import EpisodeError
-from data_collection.interventions import POLICY, PersonCount
+from data_collection.interventions import PersonCount
 from data_collection.manifest import EpisodeManifest, EpisodeSource
 from data_collection.messages import MessageSchema
 from data_collection.quality import QualityMonitor
+from mail_policy.core.motion.status import POLICY_HOLDER
 
 
 class EpisodeTally:
@@ -29,7 +30,7 @@ class EpisodeTally:
         self.quality = QualityMonitor(manifest.cameras, manifest.rate_hz)
         # An intervention that is recorded from its first moment on had the policy before.
         is_intervention = manifest.source is EpisodeSource.INTERVENTION
-        self.person = PersonCount(POLICY if is_intervention else "")
+        self.person = PersonCount(POLICY_HOLDER if is_intervention else "")
         self._image_topic = topics.image_topic(manifest.cameras[0])
         self._first_ns = 0
         self._last_ns = 0

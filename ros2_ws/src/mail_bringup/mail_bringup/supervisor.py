@@ -17,8 +17,6 @@ from mail_bringup.supervisor_node import DiagnosticsReporter, EstopBeacon, decla
 
 _CLOCK_LIMIT_S = 60.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_NEXT_STEPS = "mailctl arm, mailctl home"
-_START = ", mailctl start 'open drawer'"
 
 
 class _StopRequested(BaseException):
@@ -55,11 +53,10 @@ def supervise(
     if not operator.wait_until(lambda: operator.time_s() > 0.0, _CLOCK_LIMIT_S):
         raise StartupError("the twin's clock does not run; its own output above says why")
     bring_up(operator, names, limits or StartupLimits(), log.info)
-    if not values["auto_start"]:
-        log.info(f"ready; continue with: {_NEXT_STEPS}{_START * ('policy' in names)}")
-    else:
+    has_policy = "policy" in names
+    if values["auto_start"]:
         make_ready(operator, log.info)
-        if "policy" in names:
+        if has_policy:
             start_task(
                 operator,
                 values["task"],
@@ -69,6 +66,9 @@ def supervise(
             )
         else:
             log.info("ready; a person may move the arm")
+    else:
+        start = ", mailctl start 'open drawer'" if has_policy else ""
+        log.info(f"ready; continue with: mailctl arm, mailctl home{start}")
     ended.wait()
 
 

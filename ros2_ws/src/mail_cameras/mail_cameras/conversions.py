@@ -4,7 +4,6 @@ import array
 
 import numpy as np
 import simplejpeg
-from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo as CameraInfoMsg
@@ -15,15 +14,14 @@ from std_msgs.msg import Header
 from mail_cameras.config import CameraConfig, CameraIntrinsics
 from mail_cameras.report import CameraReport
 from mail_policy.core.types import CameraFrame
+from mail_ros.conversions import seconds_to_stamp
 
 _JPEG_QUALITY = 90
 
 
 def header(frame: CameraFrame, frame_id: str) -> Header:
     """Return the header of everything that belongs to a picture; the stamp is its capture."""
-    nanoseconds = round(frame.captured_at_s * 1e9)
-    stamp = Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
-    return Header(stamp=stamp, frame_id=frame_id)
+    return Header(stamp=seconds_to_stamp(frame.captured_at_s), frame_id=frame_id)
 
 
 def image_to_msg(image: NDArray[np.uint8], header: Header) -> ImageMsg:

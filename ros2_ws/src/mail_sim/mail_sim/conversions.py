@@ -1,9 +1,9 @@
 """Builds the messages that only the twin publishes, and the answers of its services."""
 
-from builtin_interfaces.msg import Time
 from mail_msgs.srv import CheckSuccess, ResetScene
 from rosgraph_msgs.msg import Clock
 
+from mail_ros.conversions import seconds_to_stamp
 from mail_sim.twin import TaskCheck
 
 _MAX_MESSAGE = 512
@@ -11,8 +11,7 @@ _MAX_MESSAGE = 512
 
 def clock_to_msg(time_s: float) -> Clock:
     """Convert simulated time [s] to a clock message."""
-    nanoseconds = round(time_s * 1e9)
-    return Clock(clock=Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000))
+    return Clock(clock=seconds_to_stamp(time_s))
 
 
 def fill_check(reply: CheckSuccess.Response, check: TaskCheck) -> CheckSuccess.Response:
