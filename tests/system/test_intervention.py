@@ -21,6 +21,9 @@ from tests.system.running_stack import Stack
 START_LIMIT_S = 150.0
 TAKEOVER_S = 1.0
 SEND_PERIOD_S = 0.02
+# The arm is the person's until it stands still again.
+BRAKING_S = 0.4
+MARK_TOLERANCE_S = 0.15  # a step is 0.05 s, and the arm says 50 times a second whose it is
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -90,9 +93,24 @@ def test_a_takeover_is_smooth_recorded_and_given_back(stack: Stack, tmp_path: Pa
     changes = np.flatnonzero(np.diff(steps.interventions.astype(int)))
     assert len(changes) == 2
     assert not steps.interventions[0]
-    marked_s = steps.times_s[changes[1]] - steps.times_s[changes[0]]
-    assert marked_s == pytest.approx(TAKEOVER_S, abs=0.3)
+    pressed_s, let_go_s = dead_man_times(folder)
+    began_s, ended_s = steps.times_s[changes + 1]
+    assert began_s == pytest.approx(pressed_s, abs=MARK_TOLERANCE_S)
+    assert let_go_s <= ended_s <= let_go_s + BRAKING_S + MARK_TOLERANCE_S
     assert fastest_set_point_share(folder) < 1.0
+
+
+def dead_man_times(folder: Path) -> tuple[float, float]:
+    """Return when the person pressed the dead-man's switch and when they let go, as recorded [s].
+
+    The person of this test is a thread: on a busy machine it holds on for longer than it meant to.
+    """
+    told = [
+        (messages.stamp_to_seconds(item.message.header.stamp), item.message.dead_man)
+        for item in iterate_messages(folder, (topics.TELEOP_COMMAND,))
+    ]
+    held = [told_s for told_s, dead_man in told if dead_man]
+    return held[0], min(told_s for told_s, dead_man in told if not dead_man and told_s > held[-1])
 
 
 def fastest_set_point_share(folder: Path) -> float:
