@@ -17,6 +17,8 @@ from mail_sim.world.scene import FINGER_BODIES
 
 OPEN_M = 0.14
 CLOSED_M = 0.01
+# Two to three times what the experts need for tasks of one skill and of two.
+SHORT_STEPS, LONG_STEPS = 240, 400
 
 _IN_BOWL_M = 0.045
 _IN_BOWL_HEIGHT_M = 0.06
@@ -41,12 +43,14 @@ class Task:
         sentence: What the policy is told.
         measure: How far the task is, as a number [m]; what it means depends on the task.
         succeeded: True while the task is done.
+        max_steps: After so many steps without success an attempt counts as failed.
     """
 
     name: str
     sentence: str
     measure: Measure
     succeeded: Predicate
+    max_steps: int = SHORT_STEPS
 
 
 def drawer_opening_m(data: Any, drawer: str) -> float:
@@ -174,11 +178,17 @@ TASKS = (
         "stack the red block on the blue block",
         *_stacked("red_block", "blue_block"),
     ),
-    Task("red_in_top", "put the red block in the top drawer", *_in_drawer("red_block", "top")),
+    Task(
+        "red_in_top",
+        "put the red block in the top drawer",
+        *_in_drawer("red_block", "top"),
+        LONG_STEPS,
+    ),
     Task(
         "open_and_red_in_top",
         "open the top drawer and put the red block inside",
         *_open_and_put_in("red_block", "top"),
+        LONG_STEPS,
     ),
 )
 
