@@ -1,6 +1,11 @@
 """Recording scripted demonstrations: what is kept, resumed, refused."""
 
+import os
+import subprocess
+import sys
+import time
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +20,12 @@ from mail_sim.world.collect import (
     CollectError,
     Played,
     collect,
-    episode_name,
-    is_finished,
     parse,
-    write_demonstration,
 )
 from mail_sim.world.demonstration import Demonstration
 from mail_sim.world.scene import CAMERAS
+from mail_sim.world.scripted_episode import episode_name, is_finished, write_demonstration
+from mail_sim.world.variation import Variation
 
 SENTENCE = "open the top drawer of the cabinet"
 
@@ -94,6 +98,15 @@ def test_a_demonstration_becomes_a_finished_episode(tmp_path: Path) -> None:
     manifest = load_manifest(folder)
     assert (manifest.task, manifest.seed, manifest.steps) == (SENTENCE, 12, 4)
     assert manifest.source == "scripted"
+    assert "variation" not in manifest.software
+
+
+def test_an_episode_says_what_was_varied(tmp_path: Path) -> None:
+    folder = tmp_path / episode_name(SENTENCE, 12)
+    looks = parse(["--task", SENTENCE, "--out", str(tmp_path), "--vary", "light,camera"]).variation
+    assert looks == Variation(camera=True, light=True)
+    write_demonstration(folder, SENTENCE, 12, demonstration(), looks)
+    assert load_manifest(folder).software["variation"] == "camera,light"
 
 
 def test_what_a_dead_recording_left_is_replaced(tmp_path: Path) -> None:
@@ -103,6 +116,35 @@ def test_what_a_dead_recording_left_is_replaced(tmp_path: Path) -> None:
     assert not is_finished(folder)
     write_demonstration(folder, SENTENCE, 12, demonstration())
     assert is_finished(folder)
+
+
+def wait_for_the_end_of_the_group(group: int) -> None:
+    """Wait until the workers of a killed collection have ended, too."""
+    deadline_s = time.monotonic() + 60.0
+    with suppress(ProcessLookupError):
+        while True:
+            os.killpg(group, 0)
+            assert time.monotonic() < deadline_s, "a worker outlives its parent"
+            time.sleep(0.02)
+
+
+def test_a_killed_collection_goes_on_where_it_was(tmp_path: Path) -> None:
+    words = ["--task", "press_cued", "--episodes", "3", "--out", str(tmp_path), "--workers", "1"]
+    command = [sys.executable, "-m", "mail_sim.world.collect", *words, "--image-size", "32"]
+    first = tmp_path / "press_cued-000000"
+    with subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL) as killed:
+        while not is_finished(first):
+            assert killed.poll() is None, "the collection ended before it could be killed"
+            time.sleep(0.01)
+        killed.kill()
+    wait_for_the_end_of_the_group(killed.pid)
+    written = (first / "episode.mcap").stat()
+    finished = sum(is_finished(folder) for folder in tmp_path.iterdir())
+    again = subprocess.run(command, capture_output=True, text=True, timeout=100.0, check=True)
+    assert "3 episodes" in again.stdout
+    assert [is_finished(tmp_path / f"press_cued-{seed:06d}") for seed in range(3)] == [True] * 3
+    assert (first / "episode.mcap").stat().st_mtime_ns == written.st_mtime_ns
+    assert finished < 3
 
 
 def test_a_finished_episode_is_not_played_again(
@@ -119,6 +161,7 @@ def test_a_finished_episode_is_not_played_again(
         (["--task", "fly"], "unknown task 'fly'"),
         (["--task", SENTENCE, "--episodes", "0"], "episodes must be at least 1"),
         (["--task", SENTENCE, "--noise", "2"], "noise must be a share"),
+        (["--task", SENTENCE, "--vary", "weather"], "variation must be of camera, light, texture"),
         (["--task", SENTENCE, "--seed", "100000"], "later seeds are for evaluation"),
         (["--task", SENTENCE, "--seed", "99990"], "later seeds are for evaluation"),
     ],

@@ -1,34 +1,25 @@
 """`mailctl collect`: records scripted demonstrations on the directly stepped twin."""
 
 import argparse
-import multiprocessing
-import os
-import shutil
 import sys
+import time
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from data_collection.errors import EpisodeError
-from data_collection.manifest import (
-    EpisodeManifest,
-    EpisodeQuality,
-    EpisodeSource,
-    load_manifest,
-)
-from data_collection.provenance import software_versions
-from data_collection.writer import EpisodeWriter
 from mail_policy.evaluation.seeds import FIRST_EVALUATION_SEED
-from mail_sim.world.demonstration import Demonstration, demonstrate
+from mail_sim.worker_pool import worker_pool
+from mail_sim.world.demonstration import demonstrate
 from mail_sim.world.experts import PLANS
 from mail_sim.world.graphics import GraphicsError, require_graphics
-from mail_sim.world.scene import CAMERAS
-from mail_sim.world.tasks import TASKS, task_for
+from mail_sim.world.scripted_episode import episode_name, is_finished, write_demonstration
+from mail_sim.world.tasks import ALL_TASKS, task_for
+from mail_sim.world.variation import Variation
 from mail_sim.world.world import IMAGE_SIZE, World
 
 # More failures than this share mean a broken expert, not bad luck.
@@ -52,6 +43,7 @@ class CollectConfig:
         workers: Processes that play episodes.
         noise: How much actions are disturbed, as a share of the expert's largest step.
         image_size: Rows and columns of a picture.
+        variation: How looks differ from episode to episode.
     """
 
     sentence: str
@@ -61,6 +53,7 @@ class CollectConfig:
     workers: int = 2
     noise: float = 0.25
     image_size: int = IMAGE_SIZE
+    variation: Variation = field(default_factory=Variation)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be recorded, before any process starts."""
@@ -93,42 +86,7 @@ class Played:
     steps: int
 
 
-def episode_name(sentence: str, seed: int) -> str:
-    """Return the id of a scripted episode, also the name of its folder."""
-    return f"{task_for(sentence).name}-{seed:06d}"
-
-
-def is_finished(folder: Path) -> bool:
-    """Return True if a folder holds a complete, successful episode."""
-    try:
-        manifest = load_manifest(folder)
-    except EpisodeError:
-        return False
-    return manifest.success is True and manifest.quality is EpisodeQuality.GOOD
-
-
-def write_demonstration(
-    folder: Path, sentence: str, seed: int, demonstration: Demonstration
-) -> None:
-    """Write an episode in the project's format. What a dead recording left is replaced."""
-    shutil.rmtree(folder, ignore_errors=True)
-    manifest = EpisodeManifest(
-        id=folder.name,
-        task=task_for(sentence).sentence,
-        source=EpisodeSource.SCRIPTED,
-        robot_type="fr3",
-        cameras=CAMERAS,
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        seed=seed,
-        software=software_versions(),
-    )
-    with EpisodeWriter(folder, manifest) as writer:
-        for observation, action in demonstration.steps:
-            writer.write_step(observation, action)
-        writer.finish(success=demonstration.success)
-
-
-_worlds: dict[tuple[str, int], World] = {}
+_worlds: dict[tuple[str, int, Variation], World] = {}
 
 
 def play_seed(config: CollectConfig, seed: int) -> Played:
@@ -136,13 +94,15 @@ def play_seed(config: CollectConfig, seed: int) -> Played:
     folder = config.folder / episode_name(config.sentence, seed)
     if is_finished(folder):
         return Played(success=True, steps=0)
-    key = (config.sentence, config.image_size)
+    key = (config.sentence, config.image_size, config.variation)
     if key not in _worlds:
         # Kept for the life of this process; the driver closes its graphics at the end.
-        _worlds[key] = World(config.sentence, image_size=config.image_size).__enter__()
+        _worlds[key] = World(
+            config.sentence, image_size=config.image_size, variation=config.variation
+        ).__enter__()
     demonstration = demonstrate(_worlds[key], seed, config.noise)
     if demonstration.success:
-        write_demonstration(folder, config.sentence, seed, demonstration)
+        write_demonstration(folder, config.sentence, seed, demonstration, config.variation)
     return Played(demonstration.success, len(demonstration.steps))
 
 
@@ -153,12 +113,9 @@ def collect(config: CollectConfig) -> Iterator[Played]:
     one, so the first successful seeds are taken.
     """
     config.folder.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    # Forked processes would share the graphics of their parent.
-    context = multiprocessing.get_context("spawn")
     successes = failures = 0
     seed = config.first_seed
-    with ProcessPoolExecutor(config.workers, mp_context=context) as pool:
+    with worker_pool(config.workers) as pool:
         running: set[Future[Played]] = set()
         while successes < config.episodes:
             while successes + len(running) < config.episodes and len(running) < config.workers:
@@ -188,7 +145,7 @@ def parse(argv: list[str]) -> CollectConfig:
         description="Record scripted demonstrations on the twin. A second run goes on where the "
         "first one ended.",
     )
-    sentences = "; ".join(task.sentence for task in TASKS if task.name in PLANS)
+    sentences = "; ".join(task.sentence for task in ALL_TASKS if task.name in PLANS)
     parser.add_argument("--task", required=True, metavar="SENTENCE", help=f"one of: {sentences}")
     parser.add_argument("--episodes", type=int, default=50, help="how many [%(default)s]")
     parser.add_argument("--out", type=Path, required=True, help="folder of the episodes")
@@ -201,6 +158,12 @@ def parse(argv: list[str]) -> CollectConfig:
         help="disturbance of the executed actions, share of the largest step [%(default)s]",
     )
     parser.add_argument("--image-size", type=int, default=IMAGE_SIZE, help="[%(default)s] pixels")
+    parser.add_argument(
+        "--vary",
+        default="",
+        metavar="KINDS",
+        help="what looks different in every episode: camera, light, texture, with commas between",
+    )
     words = parser.parse_args(argv)
     try:
         return CollectConfig(
@@ -211,6 +174,7 @@ def parse(argv: list[str]) -> CollectConfig:
             workers=words.workers,
             noise=words.noise,
             image_size=words.image_size,
+            variation=Variation.parse(words.vary),
         )
     except ValueError as error:
         parser.error(str(error))
@@ -228,6 +192,7 @@ def main(argv: list[str] | None = None) -> int:
         TimeRemainingColumn(),
     )
     steps = failures = 0
+    started_s = time.monotonic()
     try:
         require_graphics()
         with Progress(*columns, console=console) as progress:
@@ -235,7 +200,8 @@ def main(argv: list[str] | None = None) -> int:
             for played in collect(config):
                 steps += played.steps
                 failures += not played.success
-                detail = f"{steps} steps, {failures} failures redrawn"
+                rate = steps / (time.monotonic() - started_s)
+                detail = f"{steps} steps, {rate:.0f} steps/s, {failures} failures redrawn"
                 progress.update(bar, advance=float(played.success), detail=detail)
     except (CollectError, EpisodeError, GraphicsError) as error:
         console.print(f"mailctl collect: {error}", style="red", markup=False)

@@ -10,7 +10,7 @@ from mail_sim.world.experts import Expert
 from mail_sim.world.servo import ServoConfig
 from mail_sim.world.world import World
 
-MAX_STEPS = 400
+MAX_STEPS = 600
 # Steps that are kept after the success, so that a policy learns to stay.
 TAIL_STEPS = 5
 

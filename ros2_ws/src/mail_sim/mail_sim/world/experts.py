@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mail_policy.core.frames import Array
-from mail_sim.world import block_plans, drawer_plans
+from mail_sim.world import block_plans, button_plans, drawer_plans
 from mail_sim.world.plans import Stage
 from mail_sim.world.servo import Servo
 from mail_sim.world.world import World
@@ -28,6 +28,11 @@ def _open_top_and_put_in() -> list[Stage]:
     ]
 
 
+def _open_top_and_put_in_and_leave_open() -> list[Stage]:
+    """Do the same, and open the drawer again if the hand has pushed it in on its way."""
+    return [*_open_top_and_put_in(), *drawer_plans.open_drawer("top")]
+
+
 PLANS: dict[str, Callable[[], list[Stage]]] = {
     "open_top": lambda: drawer_plans.open_drawer("top"),
     "open_bottom": lambda: drawer_plans.open_drawer("bottom"),
@@ -38,7 +43,9 @@ PLANS: dict[str, Callable[[], list[Stage]]] = {
     "red_on_cabinet": lambda: block_plans.put_block("red_block", block_plans.on_cabinet),
     "stack_red_on_blue": lambda: block_plans.put_block("red_block", block_plans.on_blue_block),
     "red_in_top": _open_top_and_put_in,
-    "open_and_red_in_top": _open_top_and_put_in,
+    "open_and_red_in_top": _open_top_and_put_in_and_leave_open,
+    "press_cued": button_plans.press_cued,
+    "press_twice": button_plans.press_twice,
 }
 
 

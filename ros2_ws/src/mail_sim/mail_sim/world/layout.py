@@ -4,7 +4,7 @@ All tasks share one distribution, so that the first picture does not give the ta
 drawers stand ajar by a random amount, whatever the task is.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import mujoco
@@ -12,6 +12,7 @@ import numpy as np
 
 from mail_policy.core.frames import Array
 from mail_policy.core.kinematics import HOME_JOINT_POSITIONS
+from mail_sim.world.buttons import BUTTONS
 from mail_sim.world.furniture import BLOCK_SIZE_M, BOWL_RADIUS_M
 
 DRAWERS = ("top", "bottom")
@@ -29,7 +30,9 @@ _BLOCK_REACH_M = BLOCK_SIZE_M / np.sqrt(2.0)
 _REACH_M = {"red_block": _BLOCK_REACH_M, "blue_block": _BLOCK_REACH_M, "bowl": BOWL_RADIUS_M}
 _ARM_SPREAD_RAD = 0.03
 # Streams of random numbers that share a seed must not share numbers.
-_SCENE_STREAM, _ARM_STREAM = 1, 2
+_SCENE_STREAM, _ARM_STREAM, _CUE_STREAM = 1, 2, 4
+# How far the objects move aside [m] for the buttons of the memory tasks.
+_ASIDE_M = -0.30
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,13 @@ class SceneLayout:
         cabinet: Place of the cabinet's centre; drawers open towards its own -x.
         openings_m: How far each drawer is open [m], by name.
         objects: Place of each loose object, by name.
+        cued_button: Which button lights up in a memory task; "" in a scene without buttons.
     """
 
     cabinet: Place
     openings_m: dict[str, float]
     objects: dict[str, Place]
+    cued_button: str = ""
 
 
 def sample_layout(seed: int) -> SceneLayout:
@@ -71,6 +76,19 @@ def sample_layout(seed: int) -> SceneLayout:
     cabinet = Place(float(x_m), float(y_m), _CABINET_SPREAD_RAD * random.uniform(-1.0, 1.0))
     openings_m = {name: random.uniform(*_AJAR_M) for name in DRAWERS}
     return SceneLayout(cabinet, openings_m, _sample_objects(random))
+
+
+def sample_button_layout(seed: int) -> SceneLayout:
+    """Draw a layout whose objects stand aside of the buttons, and the button that lights up.
+
+    Of two consecutive seeds, the first one even, each has another button.
+    """
+    layout = sample_layout(seed)
+    objects = {
+        name: replace(place, y_m=place.y_m + _ASIDE_M) for name, place in layout.objects.items()
+    }
+    order = np.random.default_rng([seed // 2, _CUE_STREAM]).permutation(list(BUTTONS))
+    return replace(layout, objects=objects, cued_button=str(order[seed % 2]))
 
 
 def _sample_objects(random: np.random.Generator) -> dict[str, Place]:

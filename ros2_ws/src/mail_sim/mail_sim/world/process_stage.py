@@ -16,6 +16,7 @@ from mail_sim.world.layout import apply_layout, sample_layout
 from mail_sim.world.process_channel import Channel, Message
 from mail_sim.world.render_gate import RenderGate
 from mail_sim.world.snapshot import Snapshot, SnapshotRing
+from mail_sim.world.task import StateTask
 from mail_sim.world.tasks import TASKS, task_for
 from mail_sim.world.visible_state import STEPS_PER_SECOND, STEPS_PER_SNAPSHOT, visible_state
 
@@ -77,7 +78,7 @@ class Stage:
         self._ring.write(Snapshot(number, self._ring.time_s, visible_state(self._data)))
         self._notify_renderer()
 
-    def _check_task(self, task: Any) -> None:
+    def _check_task(self, task: StateTask) -> None:
         if task.sentence not in self._first_held_s and task.succeeded(self._model, self._data):
             self._first_held_s[task.sentence] = self._ring.time_s
 
@@ -128,6 +129,10 @@ class Stage:
 
     def _check(self, sentence: str) -> Message:
         task = task_for(sentence)
+        if not isinstance(task, StateTask):
+            raise StageError(
+                f"{sentence!r} exists only in the directly stepped world; use --robot sim"
+            )
         self._check_task(task)
         return {
             "first_held_s": self._first_held_s.get(task.sentence),

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mail_policy.core.frame_ring import FrameRingLayout, FrameRingWriter
 from mail_policy.core.frame_share import FrameOffer, SharedCamera
+from mail_sim.world.pictures import Pictures
 from mail_sim.world.process_channel import Channel, run_child
 from mail_sim.world.snapshot import Snapshot, SnapshotRing
 from mail_sim.world.visible_state import STEPS_PER_SECOND, STEPS_PER_SNAPSHOT, show_state
@@ -75,13 +76,11 @@ class CameraRenderer:
     def __init__(self, model: Any, image_height: int, image_width: int) -> None:
         self._model = model
         self._data = mujoco.MjData(model)
-        self._renderer = mujoco.Renderer(model, image_height, image_width)
-        self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
-        self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
+        self._pictures = Pictures(model, image_height, image_width)
 
     def close(self) -> None:
         """Give the graphics context back."""
-        self._renderer.close()
+        self._pictures.close()
 
     def show(self, snapshot: Snapshot) -> None:
         """Put the world into the state of a snapshot."""
@@ -89,9 +88,7 @@ class CameraRenderer:
 
     def render(self, camera: str) -> NDArray[np.uint8]:
         """Return a picture: RGB uint8, shape (height, width, 3), top row first."""
-        self._renderer.update_scene(self._data, camera=camera)
-        image: NDArray[np.uint8] = self._renderer.render()
-        return image
+        return self._pictures.take(self._data, camera)
 
     def focal_length_px(self, camera: str, image_height: int) -> float:
         """Return the focal length of a camera for pictures of some height [pixels]."""

@@ -12,6 +12,7 @@ import numpy as np
 from franky_sim.mujoco_simulator import MujocoSimulator
 
 from mail_policy.core.kinematics import HOME_JOINT_POSITIONS
+from mail_sim.world.buttons import add_buttons
 from mail_sim.world.furniture import (
     GRIPPY,
     add_block,
@@ -61,14 +62,19 @@ def furnish(simulator: Any) -> None:
         ET.SubElement(contact, "exclude", body1=pair[0], body2=pair[1])
 
 
-def direct_scene_xml() -> str:
+def direct_scene_xml(*, has_buttons: bool = False) -> str:
     """Return the scene as MJCF text whose actuators follow joint positions.
 
     Controls are the seven arm joints [rad], then both fingers [m].
+
+    Args:
+        has_buttons: Whether the buttons of the memory tasks stand on the table.
     """
     simulator = MujocoSimulator()
     simulator.add_robot(initial_q=tuple(HOME_JOINT_POSITIONS), initial_hand_width=0.08)
     furnish(simulator)
+    if has_buttons:
+        add_buttons(simulator.worldbody)
     scene = simulator.scene
     _add_finger_actuators(scene)
     for body in scene.iter("body"):

@@ -1,11 +1,13 @@
 """Named sets of tasks, and the fixed initial states in which policies are compared."""
 
 from mail_policy.evaluation.seeds import FIRST_EVALUATION_SEED
-from mail_sim.world.tasks import TASKS, Task
+from mail_sim.world.memory_tasks import MEMORY_TASKS
+from mail_sim.world.task import Task
+from mail_sim.world.tasks import TASKS
 
 INITIAL_STATES = 50
 
-SUITES: dict[str, tuple[Task, ...]] = {"drawers10": TASKS}
+SUITES: dict[str, tuple[Task, ...]] = {"drawers10": TASKS, "memory": MEMORY_TASKS}
 
 
 def initial_state_seeds(count: int = INITIAL_STATES) -> range:

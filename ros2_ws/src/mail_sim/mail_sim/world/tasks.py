@@ -1,24 +1,22 @@
-"""The ten tasks of the benchmark: their sentences, and when they are done.
+"""The tasks of the benchmark: their sentences, and when they are done.
 
 Predicates read the simulator's state only. They work on the directly stepped world and on the
 one behind the robot's protocol, and cost some tens of microseconds.
 """
 
 import difflib
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mail_policy.core.frames import Array
 from mail_sim.world.furniture import BLOCK_SIZE_M, CABINET_HEIGHT_M, FACES_M, PANEL_M
+from mail_sim.world.memory_tasks import MEMORY_TASKS
 from mail_sim.world.scene import FINGER_BODIES
+from mail_sim.world.task import LONG_STEPS, Measure, Predicate, StateTask, Task
 
 OPEN_M = 0.14
 CLOSED_M = 0.01
-# Two to three times what the experts need for tasks of one skill and of two.
-SHORT_STEPS, LONG_STEPS = 240, 400
 
 _IN_BOWL_M = 0.045
 _IN_BOWL_HEIGHT_M = 0.06
@@ -29,28 +27,6 @@ _STACKED_HEIGHT_M = 0.008
 # A drawer's inside, in its own frame [m], behind its front panel: between the sides, on its floor.
 _DRAWER_LOWER = np.array([PANEL_M, -0.095, -0.05])
 _DRAWER_UPPER = np.array([0.30, 0.095, 0.03])
-
-Measure = Callable[[Any, Any], float]
-Predicate = Callable[[Any, Any], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One thing to do.
-
-    Attributes:
-        name: Short, for files and tables.
-        sentence: What the policy is told.
-        measure: How far the task is, as a number [m]; what it means depends on the task.
-        succeeded: True while the task is done.
-        max_steps: After so many steps without success an attempt counts as failed.
-    """
-
-    name: str
-    sentence: str
-    measure: Measure
-    succeeded: Predicate
-    max_steps: int = SHORT_STEPS
 
 
 def drawer_opening_m(data: Any, drawer: str) -> float:
@@ -162,29 +138,29 @@ def _open_and_put_in(block: str, drawer: str) -> tuple[Measure, Predicate]:
 
 
 TASKS = (
-    Task("open_top", "open the top drawer of the cabinet", *_open("top")),
-    Task("open_bottom", "open the bottom drawer of the cabinet", *_open("bottom")),
-    Task("close_top", "close the top drawer of the cabinet", *_close("top")),
-    Task("close_bottom", "close the bottom drawer of the cabinet", *_close("bottom")),
-    Task("red_in_bowl", "put the red block in the bowl", *_in_bowl("red_block")),
-    Task("blue_in_bowl", "put the blue block in the bowl", *_in_bowl("blue_block")),
-    Task(
+    StateTask("open_top", "open the top drawer of the cabinet", *_open("top")),
+    StateTask("open_bottom", "open the bottom drawer of the cabinet", *_open("bottom")),
+    StateTask("close_top", "close the top drawer of the cabinet", *_close("top")),
+    StateTask("close_bottom", "close the bottom drawer of the cabinet", *_close("bottom")),
+    StateTask("red_in_bowl", "put the red block in the bowl", *_in_bowl("red_block")),
+    StateTask("blue_in_bowl", "put the blue block in the bowl", *_in_bowl("blue_block")),
+    StateTask(
         "red_on_cabinet",
         "put the red block on top of the cabinet",
         *_on_cabinet("red_block"),
     ),
-    Task(
+    StateTask(
         "stack_red_on_blue",
         "stack the red block on the blue block",
         *_stacked("red_block", "blue_block"),
     ),
-    Task(
+    StateTask(
         "red_in_top",
         "put the red block in the top drawer",
         *_in_drawer("red_block", "top"),
         LONG_STEPS,
     ),
-    Task(
+    StateTask(
         "open_and_red_in_top",
         "open the top drawer and put the red block inside",
         *_open_and_put_in("red_block", "top"),
@@ -192,13 +168,15 @@ TASKS = (
     ),
 )
 
+ALL_TASKS: tuple[Task, ...] = (*TASKS, *MEMORY_TASKS)
+
 
 def task_for(sentence: str) -> Task:
     """Return the task of a sentence. Raises ValueError that names the nearest ones."""
     wanted = " ".join(sentence.lower().split()).rstrip(".")
-    for task in TASKS:
+    for task in ALL_TASKS:
         if wanted in (task.sentence, task.name):
             return task
-    sentences = [task.sentence for task in TASKS]
+    sentences = [task.sentence for task in ALL_TASKS]
     close = difflib.get_close_matches(wanted, sentences, n=2, cutoff=0.4) or sentences
     raise ValueError(f"unknown task {sentence!r}; did you mean: {'; '.join(close)}")

@@ -4,7 +4,7 @@ No threads and no clock: time passes only in `reset` and `step`. The arm follows
 with franky-sim's gains and with velocity feed-forward, as the real arm's controller does.
 """
 
-from typing import Any, Self
+from typing import Self
 
 import mujoco
 import numpy as np
@@ -16,9 +16,12 @@ from mail_policy.core.kinematics import forward_kinematics, inverse_kinematics
 from mail_policy.core.types import NUM_JOINTS, Observation
 from mail_sim.world.graphics import require_graphics
 from mail_sim.world.hand import HandState, advance, choose_goal
-from mail_sim.world.layout import SceneLayout, apply_layout, sample_arm_start, sample_layout
+from mail_sim.world.layout import SceneLayout, apply_layout, sample_arm_start
+from mail_sim.world.pictures import Pictures
 from mail_sim.world.scene import CAMERAS, STEP_S, direct_scene_xml
-from mail_sim.world.tasks import TASKS, Task, task_for
+from mail_sim.world.task import Task
+from mail_sim.world.tasks import TASKS, task_for
+from mail_sim.world.variation import Appearance, Variation
 
 PERIOD_S = 1.0 / POLICY_RATE_HZ
 IMAGE_SIZE = 256
@@ -47,6 +50,7 @@ class World:
         image_size: int = IMAGE_SIZE,
         render: bool = True,
         cameras: tuple[str, ...] = CAMERAS,
+        variation: Variation | None = None,
     ) -> None:
         """Build the scene.
 
@@ -55,35 +59,42 @@ class World:
             image_size: Rows and columns of a picture.
             render: Whether observations have pictures.
             cameras: Which cameras they show.
+            variation: How looks differ from episode to episode; None for always the same.
 
         Raises:
             GraphicsError: Pictures are wanted and cannot be rendered on this machine.
         """
         if render:
             require_graphics()
-        self.task = task if isinstance(task, Task) else task_for(task)
-        self.model = mujoco.MjModel.from_xml_string(direct_scene_xml())
+        self.task = task_for(task) if isinstance(task, str) else task
+        scene = direct_scene_xml(has_buttons=self.task.has_buttons)
+        self.model = mujoco.MjModel.from_xml_string(scene)
         self.data = mujoco.MjData(self.model)
         self.layout: SceneLayout | None = None
         self._image_size, self._cameras = image_size, cameras if render else ()
-        self._renderer: Any = None
+        self._pictures: Pictures | None = None
+        self._appearance = Appearance(self.model, variation or Variation())
 
     def __enter__(self) -> Self:
         if self._cameras:
-            self._renderer = make_renderer(self.model, self._image_size)
+            self._pictures = Pictures(self.model, self._image_size, self._image_size)
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
+        if self._pictures is not None:
+            self._pictures.close()
+            self._pictures = None
 
     def reset(self, seed: int) -> Observation:
         """Begin an episode. The same seed gives the same episode."""
-        return self.reset_to(sample_layout(seed), sample_arm_start(seed))
+        self._appearance.dress(seed)
+        return self.reset_to(self.task.layout(seed), sample_arm_start(seed))
 
     def reset_to(self, layout: SceneLayout, arm_start: Array) -> Observation:
-        """Begin an episode from given places of things and joint positions [rad]."""
+        """Begin an episode from given places of things and joint positions [rad].
+
+        It looks as the last one did.
+        """
         mujoco.mj_resetData(self.model, self.data)
         self.layout = layout
         self.data.qpos[:NUM_JOINTS] = arm_start
@@ -95,7 +106,7 @@ class World:
         mujoco.mj_forward(self.model, self.data)
         for _ in range(_SETTLE_PERIODS):
             self._move_joints(arm_start)
-        self._succeeded = False
+        self._referee = self.task.begin(self.model, self.data, layout)
         return self.observe()
 
     def step(self, action: Array) -> Observation:
@@ -110,13 +121,18 @@ class World:
         self._pose = self._on_leash(move_pose(self._pose, np.asarray(action[:6], dtype=float)))
         self._hand = choose_goal(self._hand, float(action[6]))
         self._move_joints(inverse_kinematics(self._pose, self._joints).joint_positions)
-        self._succeeded = self._succeeded or self.task.succeeded(self.model, self.data)
+        self._referee.advance(self.model, self.data)
         return self.observe()
 
     def success(self) -> bool:
         """Return True if the task has been done at the end of any step since the reset."""
         self._require_episode()
-        return self._succeeded
+        return self._referee.succeeded
+
+    def failure(self) -> str:
+        """Return why the task cannot be done any more in this episode, "" while it can."""
+        self._require_episode()
+        return self._referee.failure
 
     def measure(self) -> float:
         """Return the task's own number, for example how far the drawer is open [m]."""
@@ -135,11 +151,9 @@ class World:
 
     def image(self, camera: str) -> NDArray[np.uint8]:
         """Render a camera: RGB uint8, shape (image_size, image_size, 3), top row first."""
-        if self._renderer is None:
+        if self._pictures is None:
             raise WorldError("no pictures: build the World with render=True, use it inside `with`")
-        self._renderer.update_scene(self.data, camera=camera)
-        image: NDArray[np.uint8] = self._renderer.render()
-        return image
+        return self._pictures.take(self.data, camera)
 
     @property
     def commanded_pose(self) -> Array:
@@ -183,11 +197,3 @@ class World:
     def _require_episode(self) -> None:
         if self.layout is None:
             raise WorldError("there is no episode yet; call reset first")
-
-
-def make_renderer(model: Any, image_size: int) -> Any:
-    """Return a renderer of square pictures, without shadows and reflections. Close it after."""
-    renderer = mujoco.Renderer(model, image_size, image_size)
-    renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
-    renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
-    return renderer
