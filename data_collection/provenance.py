@@ -7,7 +7,7 @@ from pathlib import Path
 
 import mail_policy
 
-_PACKAGES = ("numpy", "mujoco", "franky-control", "torch")
+_PACKAGES = ("numpy", "mujoco", "franky-control", "torch", "lightning-fabric")
 
 
 @lru_cache(maxsize=1)

@@ -4,8 +4,10 @@ Neighbouring windows share all but one of their frames. A batch therefore holds 
 decisions in a row, the K + T - 1 frames that they look at, and where in these frames each window
 is: a history of five costs little more than none.
 
+Several processes share a batch: each draws all of it, and makes its own segments.
+
 Letters used for shapes in this file:
-    G  segments        K  decisions per segment      B = G x K
+    G  segments        K  decisions per segment      B = G x K, of this process
     N  frames          T  observations of a window   A  rows of a chunk
 """
 
@@ -15,36 +17,43 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from mail_policy.data.augment import AugmentConfig, augment
+from mail_policy.data.augment import AugmentConfig, draw_changes
+from mail_policy.data.batch import Batch
 from mail_policy.data.dataset import Decisions
+from mail_policy.data.episodes import DatasetError
 from mail_policy.data.normalisation import Statistics
 
 _NO_AUGMENTATION = AugmentConfig(shift_pixels=0, brightness=0.0, colour_gain=0.0)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Batch:
-    """Decisions, and the frames that they look at.
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which segments of every batch belong to a process.
 
     Attributes:
-        images: Per camera, RGB around [0, 1], shape (N, 3, rows, columns).
-        proprio: Normalised, shape (N, 8).
-        windows: Position in the frames of each observation of each window, shape (B, T).
-        tasks: Numbers of the sentences, shape (B,).
-        actions: Normalised targets, shape (B, A, size).
-        mask: 1 where a target counts, shape (B, A).
-        steps: K; rows are ordered by segment, then by step.
+        rank: Number of the process, from 0.
+        processes: How many there are.
     """
 
-    images: tuple[Tensor, ...]
-    proprio: Tensor
-    windows: Tensor
-    tasks: Tensor
-    actions: Tensor
-    mask: Tensor
-    steps: int
+    rank: int = 0
+    processes: int = 1
+
+    def of(self, segments: int) -> NDArray[np.int64]:
+        """Return the numbers of the segments, at most one more than another process has.
+
+        Raises:
+            DatasetError: There are more processes than segments.
+        """
+        if segments < self.processes:
+            raise DatasetError(
+                f"{self.processes} processes cannot share {segments} segments of a batch; start "
+                "fewer, or raise batch.segments (a policy with memory needs as many episodes)"
+            )
+        return np.array_split(np.arange(segments), self.processes)[self.rank]
+
+
+_EVERYTHING = Share()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +82,7 @@ class BatchMaker:
         cameras: Names, in the order of the model.
         actions: Statistics of the actions.
         proprio: Statistics of joint positions and gripper width.
+        share: Which segments of each batch are made here.
     """
 
     def __init__(
@@ -81,8 +91,10 @@ class BatchMaker:
         cameras: tuple[str, ...],
         actions: Statistics,
         proprio: Statistics,
+        share: Share = _EVERYTHING,
     ) -> None:
         self._decisions = decisions
+        self._share = share
         self._cameras = cameras
         self._actions = torch.from_numpy(actions.normalise(decisions.actions))  # (M, size)
         self._proprio = torch.from_numpy(proprio.normalise(decisions.proprio))  # (M, 8)
@@ -159,7 +171,8 @@ class BatchMaker:
         """
         starts = self._decisions.starts
         low, high = starts[episodes][:, None], starts[episodes + 1][:, None] - 1  # (G, 1)
-        for first in range(0, int((high - low).max()) + 1, steps):
+        own = self._share.of(len(episodes))
+        for first in range(0, int((high - low)[own].max()) + 1, steps):
             # Drawn again from the same seed for every part: an episode must not change in it.
             rng = np.random.default_rng(seed)
             hidden = rng.random(len(episodes)) < proprio_dropout
@@ -174,24 +187,32 @@ class BatchMaker:
         hidden: NDArray[np.bool_],
         rng: np.random.Generator,
     ) -> Batch:
-        """Gather decisions (G, K); some do not count, some segments do not see their proprio."""
+        """Gather this process's share of decisions (G of all, K).
+
+        Some decisions do not count, some segments do not see their proprio.
+        """
         decisions, total = self._decisions, len(self._decisions)
+        own = self._share.of(len(rows))
         # A frame that two segments look at is there twice: they are augmented differently.
-        keys = decisions.windows[rows] + total * np.arange(len(rows))[:, None, None]  # (G, K, T)
+        keys = decisions.windows[rows[own]] + total * own[:, None, None]  # (G, K, T)
         unique, places = np.unique(keys, return_inverse=True)
         frames, groups = unique % total, unique // total  # (N,) each
-        flat = rows.reshape(-1)  # (B,)
-        mask = decisions.target_exists[flat] & (decisions.valid[flat] & counts.reshape(-1))[:, None]
+        flat = rows[own].reshape(-1)  # (B,)
+        valid = decisions.valid[rows] & counts
+        mask = torch.from_numpy(decisions.target_exists[rows] & valid[..., None]).float()
         proprio = self._proprio[frames] * torch.from_numpy(~hidden[groups])[:, None]
         return Batch(
-            images=tuple(
-                augment(decisions.images[camera][frames], groups, augmentation, rng)
-                for camera in self._cameras
+            pictures=tuple(
+                torch.from_numpy(decisions.images[camera].take(frames)) for camera in self._cameras
+            ),
+            changes=tuple(
+                draw_changes(groups, len(rows), augmentation, rng) for _ in self._cameras
             ),
             proprio=proprio,
             windows=torch.from_numpy(places.reshape(len(flat), -1)),
             tasks=torch.from_numpy(decisions.tasks[flat]),
             actions=self._actions[torch.from_numpy(decisions.targets[flat])],
-            mask=torch.from_numpy(mask).float(),
+            mask=mask[torch.from_numpy(own)].flatten(0, 1),
+            mask_of_all=mask.flatten(0, 1),
             steps=rows.shape[1],
         )

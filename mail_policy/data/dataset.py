@@ -16,6 +16,7 @@ from mail_policy.core.types import Hold
 from mail_policy.data.episodes import DatasetError, EpisodeArrays
 from mail_policy.data.labels import make_labels
 from mail_policy.data.normalisation import Statistics, proprio_vector, statistics_of
+from mail_policy.data.picture_store import StackedPictures
 from mail_policy.data.step_grid import StepGrid
 from mail_policy.data.windows import target_rows, window_indices
 from mail_policy.models.config import Windows
@@ -71,7 +72,7 @@ class Decisions:
     """Every step of some episodes as a decision.
 
     Attributes:
-        images: RGB uint8 of shape (M, rows, columns, 3), by camera name.
+        images: M pictures, RGB uint8 of shape (rows, columns, 3), by camera name.
         proprio: Joint positions [rad] and gripper width [m], shape (M, 8).
         actions: Different rows of the policy's action schema, shape (R, size).
         tasks: Number of the sentence, shape (M,).
@@ -83,7 +84,7 @@ class Decisions:
         sentences: The tasks, by number.
     """
 
-    images: dict[str, NDArray[np.uint8]]
+    images: dict[str, StackedPictures]
     proprio: NDArray[np.float64]
     actions: NDArray[np.float64]
     tasks: NDArray[np.int64]
@@ -123,7 +124,7 @@ def make_decisions(
     offsets = starts[:-1]
     return Decisions(
         images={
-            camera: np.concatenate([episode.images[camera] for episode in episodes])
+            camera: StackedPictures([episode.images[camera] for episode in episodes])
             for camera in episodes[0].images
         },
         proprio=np.concatenate(

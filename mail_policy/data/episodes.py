@@ -1,7 +1,8 @@
-"""Episodes as arrays, with the resized pictures cached on disk."""
+"""Episodes as arrays, with the resized pictures cached on disk and mapped into memory."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,11 +16,14 @@ from data_collection.reader import list_episodes, read_steps
 from mail_policy.core.action_schema import EE_DELTA, JOINT_POSITION
 from mail_policy.core.frames import Array
 from mail_policy.core.types import Observation
+from mail_policy.data.picture_store import map_pictures, save_pictures
 from mail_policy.data.set_points import actions_from_set_points, read_set_points
 
 CACHE_NAME = ".training_cache"
 # Rises with everything that is kept of an episode.
-_CACHE_VERSION = 3
+_CACHE_VERSION = 4
+# By camera name.
+_Images = dict[str, NDArray[np.uint8]]
 
 
 class DatasetError(ValueError):
@@ -104,6 +108,7 @@ def load_episodes(
     root: Path,
     pictures: PictureRequest,
     *,
+    tasks: Collection[str] | None = None,
     limit: int | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[EpisodeArrays]:
@@ -112,6 +117,7 @@ def load_episodes(
     Args:
         root: Where the episodes are.
         pictures: Which pictures to read.
+        tasks: Use only episodes of these sentences; None for all.
         limit: Use only the first so many; None for all.
         on_progress: Called with the number of episodes read, and of all.
 
@@ -119,7 +125,12 @@ def load_episodes(
         DatasetError: There is no successful episode.
         EpisodeError: An episode is damaged.
     """
-    folders = [folder for folder in list_episodes(root) if load_manifest(folder).success]
+    manifests = {folder: load_manifest(folder) for folder in list_episodes(root)}
+    folders = [
+        folder
+        for folder, manifest in manifests.items()
+        if manifest.success and (tasks is None or manifest.task in tasks)
+    ]
     if not folders:
         raise DatasetError(
             f"no successful episode below {root}; record some with mailctl collect, or label them "
@@ -145,21 +156,32 @@ def dataset_sha256(episodes: Sequence[EpisodeArrays]) -> str:
 
 
 def _load_cached(folder: Path, pictures: PictureRequest, cache: Path) -> EpisodeArrays:
-    file = cache / f"{_cache_key(folder, pictures)}.npz"
     manifest = load_manifest(folder)
+    key = _cache_key(folder, pictures)
     try:
-        with np.load(file, allow_pickle=False) as stored:
-            arrays = dict(stored)
+        arrays, images = _load(cache, key, pictures)
     except (OSError, ValueError):
-        arrays = _read(folder, pictures)
         cache.mkdir(parents=True, exist_ok=True)
-        # Written under another name first: a run that was killed leaves no half file behind.
-        partial = file.with_suffix(".partial.npz")
-        np.savez(partial, **arrays)
-        partial.rename(file)
-    images = {name: arrays.pop(f"image {name}") for name in pictures.cameras}
+        _save(cache, key, *_read(folder, pictures))
+        arrays, images = _load(cache, key, pictures)
     schema = str(arrays.pop("action_schema"))
     return EpisodeArrays(manifest.id, manifest.task, images=images, action_schema=schema, **arrays)
+
+
+def _load(cache: Path, key: str, pictures: PictureRequest) -> tuple[dict[str, Any], _Images]:
+    with np.load(cache / f"{key}.npz", allow_pickle=False) as stored:
+        arrays = dict(stored)
+    shape = (len(arrays["times_s"]), pictures.height, pictures.width, 3)
+    return arrays, {name: map_pictures(cache / f"{key}.{name}", shape) for name in pictures.cameras}
+
+
+def _save(cache: Path, key: str, arrays: dict[str, Any], images: _Images) -> None:
+    for name, pictures in images.items():
+        save_pictures(cache / f"{key}.{name}", pictures)
+    # Last, and by renaming: where the numbers are, the pictures are complete.
+    partial = cache / f"{key}.{os.getpid()}.partial.npz"
+    np.savez(partial, **arrays)
+    partial.replace(cache / f"{key}.npz")
 
 
 def _cache_key(folder: Path, pictures: PictureRequest) -> str:
@@ -171,7 +193,7 @@ def _cache_key(folder: Path, pictures: PictureRequest) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
-def _read(folder: Path, pictures: PictureRequest) -> dict[str, Any]:
+def _read(folder: Path, pictures: PictureRequest) -> tuple[dict[str, Any], _Images]:
     # A lost picture costs the windows that look at it, not the episode.
     read = partial(
         read_steps, folder, pictures.cameras, pictures.height, pictures.width, allow_gaps=True
@@ -185,12 +207,12 @@ def _read(folder: Path, pictures: PictureRequest) -> dict[str, Any]:
         steps = read(require_actions=True)
         actions, schema = steps.actions, steps.manifest.action_schema
     set_points = read_set_points(folder, steps.times_s)
-    return {
+    arrays = {
         **({} if set_points is None else {"set_points": set_points}),
         "times_s": steps.times_s,
         "joint_positions": steps.joint_positions,
         "gripper_widths_m": steps.gripper_widths_m,
         "actions": actions,
         "action_schema": np.array(schema),
-        **{f"image {name}": images for name, images in steps.images.items()},
     }
+    return arrays, steps.images

@@ -1,6 +1,7 @@
 """One YAML file per training run."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from mail_policy.core.action_schema import EE_DELTA, POLICY_RATE_HZ, schema_named
 from mail_policy.data.augment import AugmentConfig
@@ -9,6 +10,14 @@ from mail_policy.data.dataset import WindowRule
 from mail_policy.data.demonstrations import DemonstrationConfig
 from mail_policy.data.normalisation import Bounds
 from mail_policy.models.config import ModelConfig
+
+
+class Precision(StrEnum):
+    """Numbers in which pictures are encoded. Weights and sequence models stay fp32."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +71,8 @@ class TrainConfig:
         save_every: Steps between two states from which training can go on.
         exec_horizon: Rows after which a robot should plan again.
         ema_decay: Memory of the averaged weights, which are the ones that are saved.
-        bf16: Whether pictures are encoded in bfloat16. Fast only on processors that have it.
+        precision: Of the image encoders. bf16 is fast only on processors that have it; fp16 is for
+            CUDA, and its gradients are scaled.
         threads: Threads of torch.
         seed: Of everything that is drawn.
         rate_hz: Steps per second of the episodes.
@@ -82,7 +92,7 @@ class TrainConfig:
     save_every: int = 200
     exec_horizon: int = 8
     ema_decay: float = 0.995
-    bf16: bool = False
+    precision: Precision = Precision.FP32
     threads: int = 2
     seed: int = 0
     rate_hz: float = POLICY_RATE_HZ

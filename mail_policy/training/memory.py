@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Generator, Tensor
 
-from mail_policy.data.batches import Batch
+from mail_policy.data.batch import Batch
 from mail_policy.models.policy import MailPolicy
 from mail_policy.models.state import Memory
 
@@ -27,8 +27,12 @@ def learn_episodes(
     encode: EncodeBatch,
     total_steps: int,
     generator: Generator,
+    backward: Callable[[Tensor], object] = Tensor.backward,
 ) -> float:
     """Add the gradients of whole episodes to the parameters; return their mean loss.
+
+    Where several processes share the episodes, the sums of their gradients and losses are those
+    of one process with all episodes.
 
     Args:
         policy: A stateful one.
@@ -36,6 +40,7 @@ def learn_episodes(
         encode: Encodes the frames of a part.
         total_steps: Decisions of all parts together.
         generator: Source of chance.
+        backward: Adds the gradients of a loss to those of the parameters.
     """
     state: Memory | None = None
     total = 0.0
@@ -45,12 +50,16 @@ def learn_episodes(
             state = policy.begin(batch.tasks[:: batch.steps])
         losses = []
         for step, after in _walk(policy, frames, batch, state):
-            actions, mask = batch.actions[step :: batch.steps], batch.mask[step :: batch.steps]
-            share = mask.any(dim=1).sum() / total_steps
+            actions, mask, of_all = (
+                rows[step :: batch.steps] for rows in (batch.actions, batch.mask, batch.mask_of_all)
+            )
+            # Of this step among all decisions, and of this process in this step.
+            share = of_all.any(dim=1).sum() / total_steps
+            share = share * (mask.sum() / of_all.sum().clamp(min=1))
             losses.append(share * policy.decision_loss(after, actions, mask, generator))
             state = after
         loss = torch.stack(losses).sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        backward(loss)
         total += float(loss.detach())
         state = state.detach()
     return total

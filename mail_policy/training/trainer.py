@@ -2,28 +2,31 @@
 
 All chance in step n is drawn from (seed, n). So a run that goes on from step n does exactly what
 it would have done without the pause, and no state of a random generator has to be kept.
+
+Several processes do the same step on shares of one batch, and get the result of one process. Only
+what is drawn in a share itself differs: noise of denoising heads, dropout of attention.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mail_policy.data.batches import Batch, BatchMaker
+from mail_policy.data.batch import Batch
+from mail_policy.data.batches import BatchMaker
 from mail_policy.data.normalisation import Statistics
 from mail_policy.models.heads import masked_mean
 from mail_policy.models.policy import MailPolicy
 from mail_policy.training.config import TrainConfig
+from mail_policy.training.engine import Engine, TrainingError
+from mail_policy.training.feed import Feed
 from mail_policy.training.memory import learn_episodes, predict_episodes
 from mail_policy.training.optimiser import AveragedWeights, learning_rate, make_optimiser
 
 VALIDATION_BATCH = 64
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on. The text says why and what to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,14 @@ class StepReport:
         loss: Of the batch, in units of the spread of the actions.
         gradient_norm: Before clipping.
         learning_rate: That was used.
+        samples: Decisions that were learned from.
     """
 
     step: int
     loss: float
     gradient_norm: float
     learning_rate: float
+    samples: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ class Trainer:
         training: Batches to learn from.
         validation: Batches to be measured on; None for no measurement.
         actions: Statistics of the actions, to report errors in millimetres.
+        engine: Device, precision and the other processes.
     """
 
     def __init__(
@@ -80,16 +86,19 @@ class Trainer:
         training: BatchMaker,
         validation: BatchMaker | None,
         actions: Statistics,
+        engine: Engine,
     ) -> None:
         self.config = config
+        self.engine = engine
         # Convolutions on processors are a fifth faster, and twice in bfloat16, with channels last.
-        self.policy = policy.to(memory_format=torch.channels_last)
+        self.policy = policy.to(engine.device)
+        self.policy.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = AveragedWeights(policy, config.ema_decay)
         self.optimiser = make_optimiser(policy, config.optimiser)
         self.step = 0
-        self._training = training
+        self._feed = Feed(config, training, engine.staged)
         self._validation = validation
-        self._action_std = torch.tensor(actions.std)
+        self._action_std = torch.tensor(actions.std, device=engine.device)
 
     def run_step(self) -> StepReport:
         """Learn from one batch."""
@@ -97,30 +106,28 @@ class Trainer:
         rate = learning_rate(self.step, config.steps, config.optimiser)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        rng = np.random.default_rng([config.seed, self.step])
         self.policy.train()
         self.optimiser.zero_grad(set_to_none=True)
-        loss = self._learn_episodes(rng) if config.model.stateful else self._learn_windows(rng)
-        norm = float(
-            torch.nn.utils.clip_grad_norm_(
-                self.policy.parameters(), config.optimiser.largest_gradient
-            )
+        loss, samples = self._learn()
+        norm = self.engine.clip_gradients(
+            self.policy, self.optimiser, config.optimiser.largest_gradient
         )
-        if not np.isfinite(norm):
+        if not np.isfinite(loss) or not (np.isfinite(norm) or self.engine.may_skip_steps):
             raise TrainingError(
-                f"the gradient of step {self.step + 1} is not finite; lower "
+                f"loss or gradient of step {self.step + 1} is not finite; lower "
                 f"optimiser.learning_rate, now {config.optimiser.learning_rate}"
             )
-        self.optimiser.step()
+        self.engine.step(self.optimiser)
         self.step += 1
         self.averaged.update(self.policy, self.step)
-        return StepReport(self.step, loss, norm, rate)
+        return StepReport(self.step, loss, norm, rate, samples)
 
     def validate(self) -> ValidationReport | None:
         """Measure the averaged weights on the episodes that were held out."""
         if self._validation is None:
             return None
-        totals, rows = torch.zeros(4), torch.zeros(2)
+        device = self.engine.device
+        totals, rows = torch.zeros(4, device=device), torch.zeros(2, device=device)
         for errors, mask in self._validation_errors(self._validation):
             distance_m = (errors * self._action_std)[..., :3].norm(dim=-1)  # (B, A)
             width_m = (errors * self._action_std)[..., -1].abs()  # (B, A)
@@ -139,57 +146,51 @@ class Trainer:
 
     def _validation_errors(self, maker: BatchMaker) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield errors (B, A, size) in units of the spread, and masks (B, A)."""
-        policy, generator = self.averaged.policy, _generator(np.random.default_rng(0))
+        policy, generator = self.averaged.policy, torch.Generator().manual_seed(0)
         if self.config.model.stateful:
             for episode in maker.all_episodes():
-                parts = maker.episode_batches(episode, VALIDATION_BATCH)
+                parts = map(self.engine.to_device, maker.episode_batches(episode, VALIDATION_BATCH))
                 for batch, chunk in predict_episodes(policy, parts, generator):
                     yield chunk - batch.actions, batch.mask
             return
-        for batch in maker.validation_batches(VALIDATION_BATCH):
+        for batch in map(self.engine.to_device, maker.validation_batches(VALIDATION_BATCH)):
             with torch.inference_mode():
                 frames = policy.encode_frames(batch.images, batch.proprio)
                 chunk = policy.predict(frames[batch.windows], batch.tasks, generator)
             yield chunk - batch.actions, batch.mask
 
-    def _learn_windows(self, rng: np.random.Generator) -> float:
+    def _learn(self) -> tuple[float, int]:
+        """Give the parameters the gradients of a batch; return its loss and its size."""
+        parts = self._feed.step(self.step)
+        first = next(parts)
+        # Processes draw different numbers for their different shares.
+        chance = first.chance + self.engine.share.rank
+        torch.manual_seed(chance)  # for dropout
+        generator = torch.Generator().manual_seed(chance)
+        batches = (self.engine.to_device(part.batch) for part in chain([first], parts))
+        if self.config.model.stateful:
+            loss = learn_episodes(
+                self.policy, batches, self._encode, first.samples, generator, self.engine.backward
+            )
+        else:
+            (batch,) = batches
+            loss = self._learn_windows(batch, generator)
+        return self.engine.sum_gradients(self.policy.parameters(), loss), first.samples
+
+    def _learn_windows(self, batch: Batch, generator: torch.Generator) -> float:
         """Add the gradients of a batch of windows to the parameters; return its loss."""
-        config = self.config
-        batch = self._training.training_batch(
-            config.batch, config.augment, self._proprio_dropout(), rng
-        )
         windows = self._encode(batch)[batch.windows]  # (B, T, F)
-        loss = self.policy.loss(windows, batch.tasks, batch.actions, batch.mask, _generator(rng))
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self.policy.loss(windows, batch.tasks, batch.actions, batch.mask, generator)
+        # A mean over this process's targets becomes its share of the mean over all targets.
+        loss = loss * (batch.mask.sum() / batch.mask_of_all.sum().clamp(min=1))
+        self.engine.backward(loss)
         return float(loss.detach())
-
-    def _learn_episodes(self, rng: np.random.Generator) -> float:
-        """The same for whole episodes, of which the policy keeps a memory."""
-        config = self.config
-        episodes = self._training.draw_episodes(config.batch.segments, rng)
-        parts = self._training.episode_batches(
-            episodes,
-            config.batch.decisions_per_segment,
-            config.augment,
-            self._proprio_dropout(),
-            seed=int(rng.integers(2**63)),
-        )
-        steps = self._training.steps_of(episodes)
-        return learn_episodes(self.policy, parts, self._encode, steps, _generator(rng))
-
-    def _proprio_dropout(self) -> float:
-        proprio = self.config.model.proprio
-        return proprio.dropout if proprio else 0.0
 
     def _encode(self, batch: Batch) -> Tensor:
         """Return the encoded frames of a batch, (N, F)."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.bf16):
+        with self.engine.autocast():
             images = [
                 pictures.contiguous(memory_format=torch.channels_last) for pictures in batch.images
             ]
-            frames = self.policy.encode_frames(images, batch.proprio)
+            frames: Tensor = self.policy.encode_frames(images, batch.proprio)
         return frames.float()
-
-
-def _generator(rng: np.random.Generator) -> torch.Generator:
-    return torch.Generator().manual_seed(int(rng.integers(2**63)))

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
-from mail_policy.data.augment import AugmentConfig, augment
+from mail_policy.data.augment import AugmentConfig, change_pictures, draw_changes
 from mail_policy.data.batches import BatchConfig, BatchMaker
 from mail_policy.data.dataset import (
     Decisions,
@@ -96,7 +97,8 @@ def test_a_batch_gathers_what_the_decisions_say(decisions: Decisions, maker: Bat
     for row in range(len(decisions)):
         for camera, images in zip(CAMERAS, batch.images, strict=True):
             seen = (255 * images[batch.windows[row]]).round().byte().permute(0, 2, 3, 1)
-            assert np.array_equal(seen.numpy(), decisions.images[camera][decisions.windows[row]])
+            shown = decisions.images[camera].take(decisions.windows[row])
+            assert np.array_equal(seen.numpy(), shown)
         state = proprio.restore(batch.proprio[batch.windows[row]].numpy())
         np.testing.assert_allclose(state, decisions.proprio[decisions.windows[row]], atol=1e-5)
         wanted = actions.restore(batch.actions[row].numpy())
@@ -161,13 +163,21 @@ def test_windows_over_a_gap_do_not_count() -> None:
     assert batch.mask[7].tolist() == [1.0, 1.0, 1.0, 0.0]
 
 
+def augment(
+    images: NDArray[np.uint8], groups: NDArray[np.int64], config: AugmentConfig, seed: int
+) -> torch.Tensor:
+    rng = np.random.default_rng(seed)
+    changes = draw_changes(groups, int(groups.max()) + 1, config, rng)
+    return change_pictures(torch.from_numpy(images), changes)
+
+
 def test_shift_moves_all_pictures_of_a_group_alike_and_repeats_the_border() -> None:
     images = np.random.default_rng(0).integers(0, 255, (6, 12, 10, 3), dtype=np.uint8)
     images[1:3] = images[0]
     images[4:] = images[3]
     groups = np.array([0, 0, 0, 1, 1, 1])
     config = AugmentConfig(shift_pixels=3, brightness=0.0, colour_gain=0.0)
-    moved = augment(images, groups, config, np.random.default_rng(3))
+    moved = augment(images, groups, config, seed=3)
     assert torch.equal(moved[0], moved[1])
     assert torch.equal(moved[3], moved[5])
     whole = torch.from_numpy(np.pad(images[0], ((3, 3), (3, 3), (0, 0)), mode="edge"))
@@ -179,7 +189,7 @@ def test_shift_moves_all_pictures_of_a_group_alike_and_repeats_the_border() -> N
 def test_colours_change_by_no_more_than_asked() -> None:
     images = np.full((40, 4, 4, 3), 128, dtype=np.uint8)
     config = AugmentConfig(shift_pixels=0, brightness=0.1, colour_gain=0.2)
-    changed = augment(images, np.arange(40), config, np.random.default_rng(0))
+    changed = augment(images, np.arange(40), config, seed=0)
     assert changed.std() > 0.01
     assert changed.min() >= 128 / 255 * 0.8 - 0.1 - 1e-6
     assert changed.max() <= 128 / 255 * 1.2 + 0.1 + 1e-6

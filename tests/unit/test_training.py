@@ -15,6 +15,7 @@ from mail_policy.models.sentence_encoders import hashed_ngrams
 from mail_policy.training import train as command
 from mail_policy.training.config import OptimiserConfig, TrainConfig
 from mail_policy.training.optimiser import ema_decay, learning_rate, make_optimiser
+from mail_policy.training.record import record_start
 from mail_policy.training.state import load_state, save_state
 from mail_policy.training.trainer import TrainingError
 from tests.unit.synthetic_episodes import episodes as synthetic
@@ -41,15 +42,23 @@ def test_the_policy_learns_what_only_the_pictures_show() -> None:
     assert report.loss < 0.5 * 2 / 7
 
 
-def test_a_run_that_was_interrupted_ends_with_the_same_weights(tmp_path: Path) -> None:
-    config = train_config(steps=6)
+TRANSFORMER = {"kind": "decoder_only", "decoder": {"mixer": "attention", "layers": 1}}
+
+
+@pytest.mark.parametrize("backbone", [None, TRANSFORMER], ids=["mamba", "transformer with dropout"])
+def test_a_run_that_was_interrupted_ends_with_the_same_weights(
+    tmp_path: Path, backbone: dict[str, Any] | None
+) -> None:
+    plain = to_plain(train_config().model)
+    config = train_config(steps=6, model={**plain, **({"backbone": backbone} if backbone else {})})
     whole = command.prepare(config, synthetic(), "test")
     for _ in range(6):
         whole.trainer.run_step()
     first = command.prepare(config, synthetic(), "test")
     for _ in range(3):
         first.trainer.run_step()
-    save_state(tmp_path, first.trainer, first.learned.dataset_sha256)
+    record_start(tmp_path, first.learned, first.trainer.engine, 0)
+    save_state(tmp_path, first.trainer)
     second = command.prepare(config, synthetic(), "test")
     load_state(tmp_path, second.trainer, second.learned.dataset_sha256)
     assert second.trainer.step == 3
@@ -65,7 +74,8 @@ def test_a_run_that_was_interrupted_ends_with_the_same_weights(tmp_path: Path) -
 def test_a_run_does_not_go_on_with_other_settings_or_data(tmp_path: Path) -> None:
     run = command.prepare(train_config(), synthetic(), "test")
     run.trainer.run_step()
-    save_state(tmp_path, run.trainer, run.learned.dataset_sha256)
+    record_start(tmp_path, run.learned, run.trainer.engine, 0)
+    save_state(tmp_path, run.trainer)
     other = command.prepare(train_config(seed=7), synthetic(), "test")
     with pytest.raises(CheckpointError, match="another configuration"):
         load_state(tmp_path, other.trainer, other.learned.dataset_sha256)
@@ -180,12 +190,23 @@ def test_a_gradient_that_is_not_finite_ends_the_run() -> None:
         ({"steps": 0}, "steps must be at least 1"),
         ({"batch": {"segments": 0}}, "at least one segment"),
         ({"stepps": 3}, "did you mean 'steps'"),
+        ({"bf16": True}, "unknown key 'bf16'"),
+        ({"precision": "fp8"}, "precision"),
         ({"ema_decay": 1.0}, "ema_decay must be in"),
     ],
 )
 def test_a_wrong_configuration_is_refused(changes: dict[str, object], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         train_config(**changes)
+
+
+def test_pictures_are_encoded_in_the_precision_of_the_run() -> None:
+    reports = [
+        command.prepare(train_config(precision=name), synthetic(), "test").trainer.run_step()
+        for name in ("fp32", "bf16")
+    ]
+    assert reports[0].loss != reports[1].loss
+    assert reports[0].loss == pytest.approx(reports[1].loss, rel=0.02)
 
 
 def test_a_config_survives_being_written_and_read() -> None:
