@@ -19,3 +19,7 @@ class InUseError(EpisodeError):
 
 class DiskFullError(EpisodeError):
     """The disk has no room for more recordings."""
+
+
+class VideoError(EpisodeError):
+    """A video cannot be written."""

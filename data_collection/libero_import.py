@@ -135,8 +135,10 @@ def _manifest(
     # The benchmark's sentence is the file's name; what BDDL says differs in some tasks.
     sentence = json_of(data, "problem_info").get("language_instruction") if ours else None
     source = text_of(group, "mail_source")
+    # Episodes are sorted by their names, and demonstrations are chosen by their place.
+    numbered = f"{layout.DEMO_PREFIX}{int(demo.removeprefix(layout.DEMO_PREFIX)):03d}"
     return checked_manifest(
-        id=ours or f"{path.stem[:80]}-{demo}".replace(".", "-"),
+        id=ours or f"{path.stem[:80]}-{numbered}".replace(".", "-"),
         task=str(sentence or layout.sentence_of(path.name)),
         source=EpisodeSource(source) if source else options.source,
         robot_type=options.robot_type or text_of(data, "mail_robot_type") or _DEFAULT_ROBOT,

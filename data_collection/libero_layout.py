@@ -37,7 +37,9 @@ class ImageConvention(StrEnum):
 
     UPRIGHT = "upright"
     OPENGL = "opengl"  # upside down: the first row is the lowest
-    ROT180 = "rot180"  # as OpenVLA, openpi and LeRobot's LIBERO sets have them
+    # OpenGL's, turned by half, as OpenVLA, openpi and LeRobot's LIBERO sets have them: the right
+    # way up, but mirrored.
+    ROT180 = "rot180"
 
 
 # What robosuite calls the two that it knows.
@@ -49,7 +51,7 @@ def turned(image: NDArray[np.uint8], convention: ImageConvention) -> NDArray[np.
     if convention is ImageConvention.OPENGL:
         return image[::-1]
     if convention is ImageConvention.ROT180:
-        return image[::-1, ::-1]
+        return image[:, ::-1]
     return image
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from data_collection import messages, topics
 from data_collection.errors import EpisodeError
 from data_collection.manifest import EpisodeManifest, load_manifest
+from data_collection.mp4 import write_mp4
 from data_collection.reader import iterate_messages
 
 COLUMNS = 8
@@ -110,35 +111,12 @@ def write_video(folder: Path, mp4: Path) -> None:
 
     A picture that is missing in the recording shows as a picture that stays.
     """
-    try:
-        import imageio_ffmpeg
-    except ImportError as error:
-        raise EpisodeError(
-            f"cannot write {mp4}: imageio-ffmpeg is missing; pip install imageio-ffmpeg"
-        ) from error
     manifest = load_manifest(folder)
     films = load_films(folder, manifest)
     start_s, end_s = _span(films)
     frames = round((end_s - start_s) * manifest.rate_hz) + 1
-    size = _even_size(_side_by_side(films, start_s))
-    mp4.parent.mkdir(parents=True, exist_ok=True)
-    video = imageio_ffmpeg.write_frames(
-        str(mp4),
-        size,
-        fps=manifest.rate_hz,
-        codec="libx264",
-        pix_fmt_out="yuv420p",
-        macro_block_size=2,
-        output_params=["-crf", "20", "-preset", "veryfast", "-movflags", "+faststart"],
-        ffmpeg_log_level="error",
-    )
-    video.send(None)
-    try:
-        for frame in range(frames):
-            picture = _side_by_side(films, start_s + frame / manifest.rate_hz)
-            video.send(np.ascontiguousarray(picture[: size[1], : size[0]]))
-    finally:
-        video.close()
+    pictures = (_side_by_side(films, start_s + k / manifest.rate_hz) for k in range(frames))
+    write_mp4(mp4, pictures, manifest.rate_hz)
 
 
 def _span(films: list[Film]) -> tuple[float, float]:
@@ -157,11 +135,6 @@ def _side_by_side(films: list[Film], time_s: float) -> NDArray[np.uint8]:
         for picture in pictures
     ]
     return np.asarray(np.hstack(scaled), dtype=np.uint8)
-
-
-def _even_size(picture: NDArray[np.uint8]) -> tuple[int, int]:
-    """Return width and height that the yuv420p pixel format accepts."""
-    return picture.shape[1] // 2 * 2, picture.shape[0] // 2 * 2
 
 
 def _draw_cell(axes: Any, image: NDArray[np.uint8]) -> None:

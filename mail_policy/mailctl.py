@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "collect": ("mail_sim.world.collect:main", "record scripted demonstrations on the twin"),
     "train": ("mail_policy.training.train:main", "train a policy from episodes"),
     "eval": ("mail_bringup.evaluate:main", "measure the success rate of a checkpoint"),
+    "libero": ("mail_policy.evaluation.libero_command:main", "measure a checkpoint on LIBERO"),
     "bench": ("mail_policy.bench:main", "run a benchmark: mailctl bench latency"),
     "episodes": ("data_collection.commands:main", "recordings: list, show, label, repair, ..."),
 }
@@ -41,6 +42,7 @@ _REMEDIES = {
     "rclpy": "ROS 2: run make setup, or source your ROS 2 installation",
     "mail_msgs": "our ROS packages: run make build",
     "torch": "PyTorch: pip install -e '.[train]'",
+    "lightning_fabric": "Lightning Fabric: pip install -e '.[train]'",
     "mujoco": "the simulator: pip install -e '.[sim]'",
     "franky_sim": "the simulator: pip install -e '.[sim]'",
     "franky": "the robot's library: pip install -e '.[robot]'",

@@ -1,6 +1,6 @@
 """What a policy can be tried in."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from mail_policy.core.frames import Array
 from mail_policy.core.types import Observation
@@ -23,4 +23,13 @@ class Environment(Protocol):
 
     def success(self) -> bool:
         """Whether the task has been done since the reset."""
+        ...
+
+
+@runtime_checkable
+class SelfExplaining(Protocol):
+    """An environment that knows what an episode lacks."""
+
+    def explain(self) -> str:
+        """Say in words why the task has not been done."""
         ...

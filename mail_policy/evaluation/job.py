@@ -6,6 +6,14 @@ from pathlib import Path
 from typing import Protocol
 
 from mail_policy.evaluation.rollout import EpisodeResult, RolloutConfig
+from mail_policy.evaluation.videos import Videos
+
+# Reasons of failures that an arm which stopped by itself has caused begin with it.
+FAULT = "fault: "
+
+
+class EvaluationError(RuntimeError):
+    """Episodes cannot be run. The text names the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,22 +24,61 @@ class Job:
         checkpoint: Folder of the policy.
         task: The resolved sentence.
         config: How the policy acts.
+        videos: Which episodes are filmed.
     """
 
     checkpoint: Path
     task: str
     config: RolloutConfig
+    videos: Videos = Videos.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeKey:
+    """Which episode of an evaluation.
+
+    Attributes:
+        policy: Label of the policy, "A" or "B".
+        task: Short name of the task.
+        seed: Of the initial state.
+    """
+
+    policy: str
+    task: str
+    seed: int
+
+    @property
+    def file_stem(self) -> str:
+        """Name of the episode's files, without their endings."""
+        return f"{self.policy}-{self.task}-{self.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One episode that is to be run."""
+
+    key: EpisodeKey
+    job: Job
+
+
+OnResult = Callable[[Trial, EpisodeResult], None]
 
 
 class Evaluator(Protocol):
-    """Runs one episode per seed in some world."""
+    """Runs trials in some world."""
 
     def __call__(
-        self,
-        job: Job,
-        seeds: Sequence[int],
-        workers: int,
-        on_result: Callable[[EpisodeResult], None],
-    ) -> list[EpisodeResult]:
-        """Return results in the order of the seeds; tell each one as it comes."""
+        self, trials: Sequence[Trial], workers: int, folder: Path, on_result: OnResult
+    ) -> None:
+        """Run trials; tell each result as it comes.
+
+        Args:
+            trials: What to run, in this order as far as workers allow.
+            workers: Processes.
+            folder: Where videos and logs go.
+            on_result: Called with every result.
+
+        Raises:
+            EvaluationError: Not all trials could be run.
+        """
         ...

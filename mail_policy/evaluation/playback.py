@@ -1,5 +1,8 @@
 """Plays timed chunks step by step: what the arm node does in continuous time, on a grid."""
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 
 from mail_policy.core.action_schema import (
@@ -16,6 +19,26 @@ from mail_policy.core.kinematics import forward_kinematics
 from mail_policy.core.types import Observation
 
 
+@dataclass(frozen=True, slots=True)
+class StepLimits:
+    """What is too far for one period of the arm; the rest follows in the next.
+
+    Attributes:
+        translation_m: Of a step of the pose [m].
+        rotation_rad: Of a step of the pose [rad].
+        joint_rad: Of every joint [rad].
+    """
+
+    translation_m: float = MAX_TRANSLATION_STEP_M
+    rotation_rad: float = MAX_ROTATION_STEP_RAD
+    joint_rad: float = MAX_JOINT_STEP_RAD
+
+
+TWIN_LIMITS = StepLimits()
+# For a world that limits steps in its own way.
+NO_LIMITS = StepLimits(math.inf, math.inf, math.inf)
+
+
 class ChunkPlayback:
     """Turns chunks that were made in the past into the action of this step.
 
@@ -28,11 +51,15 @@ class ChunkPlayback:
         schema: What the rows of the chunks mean.
         start: The first observation of the episode. Until a chunk says otherwise the arm stays
             there, and its fingers too.
+        limits: How far a step may go.
     """
 
-    def __init__(self, schema: ActionSchema, start: Observation) -> None:
+    def __init__(
+        self, schema: ActionSchema, start: Observation, limits: StepLimits = TWIN_LIMITS
+    ) -> None:
         joints = np.asarray(start.joint_positions, dtype=np.float64)
         self._schema = schema
+        self._limits = limits
         # Poses or joint positions, as the schema has them.
         self._commanded = [forward_kinematics(joints) if schema.is_cartesian else joints]
         self._targets = np.empty((0, *self._commanded[0].shape))
@@ -67,15 +94,14 @@ class ChunkPlayback:
         if not is_over:
             self._width_m = float(self._widths_m[row])
         if self._schema.is_cartesian:
-            moved = np.zeros(6) if is_over else _limited_pose_step(now, self._targets[row])
+            moved = np.zeros(6) if is_over else self._pose_step(now, self._targets[row])
             self._commanded.append(move_pose(now, moved))
         else:
             step = np.zeros_like(now) if is_over else self._targets[row] - now
-            moved = now + limited_joint_step(step, MAX_JOINT_STEP_RAD)
+            moved = now + limited_joint_step(step, self._limits.joint_rad)
             self._commanded.append(moved)
         return np.append(moved, self._width_m)
 
-
-# What is too far for one period of the arm follows in the next.
-def _limited_pose_step(now: Array, target: Array) -> Array:
-    return limited_step(pose_error(now, target), MAX_TRANSLATION_STEP_M, MAX_ROTATION_STEP_RAD)
+    def _pose_step(self, now: Array, target: Array) -> Array:
+        limits = self._limits
+        return limited_step(pose_error(now, target), limits.translation_m, limits.rotation_rad)

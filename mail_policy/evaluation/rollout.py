@@ -9,8 +9,8 @@ from mail_policy.core.action_schema import ActionSchema
 from mail_policy.core.frames import Array
 from mail_policy.core.types import Hold, Observation
 from mail_policy.data.windows import Window
-from mail_policy.evaluation.environment import Environment
-from mail_policy.evaluation.playback import ChunkPlayback
+from mail_policy.evaluation.environment import Environment, SelfExplaining
+from mail_policy.evaluation.playback import TWIN_LIMITS, ChunkPlayback, StepLimits
 from mail_policy.evaluation.statistics import percentiles, wilson_interval
 from mail_policy.inference.history import History
 
@@ -49,12 +49,14 @@ class RolloutConfig:
         exec_horizon: Steps after which the policy plans again.
         max_steps: Steps after which an episode has failed.
         latency_steps: Steps between an observation and the chunk made from it.
+        limits: How far a step may go.
     """
 
     period_s: float
     exec_horizon: int
     max_steps: int
     latency_steps: int = 0
+    limits: StepLimits = TWIN_LIMITS
 
     def __post_init__(self) -> None:
         """Refuse roll-outs that never plan."""
@@ -74,7 +76,9 @@ class EpisodeResult:
         success: Whether the task was done.
         steps: Until success or the end.
         inference_ms: Of every plan [ms].
-        failure: Why it failed, "" if it succeeded or simply ran out of time.
+        failure: Why it failed, "" if it succeeded.
+        video: Path of its video below the folder of the evaluation, "" if it was not filmed.
+        stages: The stages of the task that a person saw done, in their order.
     """
 
     seed: int
@@ -82,6 +86,8 @@ class EpisodeResult:
     steps: int
     inference_ms: tuple[float, ...]
     failure: str = ""
+    video: str = ""
+    stages: tuple[str, ...] = ()
 
 
 def run_episode(
@@ -90,6 +96,7 @@ def run_episode(
     seed: int,
     config: RolloutConfig,
     timer: Callable[[], float] = time.perf_counter,
+    watch: Callable[[Observation], None] = lambda observation: None,
 ) -> EpisodeResult:
     """Run one episode until success or the last step.
 
@@ -99,33 +106,65 @@ def run_episode(
         seed: Of the initial state.
         config: How.
         timer: Seconds on a steady clock, to measure inference.
+        watch: Shown every observation.
     """
-    predictor.reset()
-    history = predictor.new_history()
+    # With the predictor comes torch, which the command line must not wait for.
+    from mail_policy.inference.predictor import PredictionError
+
     observation = environment.reset(seed)
-    playback = ChunkPlayback(predictor.schema, observation)
+    watch(observation)
+    pilot = _Pilot(predictor, observation, config, timer)
     act = environment.step if predictor.schema.is_cartesian else environment.step_joints
-    on_the_way: list[tuple[int, Array]] = []
-    inference_ms: list[float] = []
-    next_plan = 0
     for step in range(config.max_steps):
-        history.push(observation)
-        if step >= next_plan:
-            started_s = timer()
-            window = history.window()
-            if not isinstance(window, Hold):
-                on_the_way.append((step, predictor.predict(window)))
-                inference_ms.append(1e3 * (timer() - started_s))
-                next_plan = step + config.exec_horizon
-        else:
-            predictor.encode(observation)
-        if on_the_way and step >= on_the_way[0][0] + config.latency_steps:
-            made_at, values = on_the_way.pop(0)
-            playback.load(values, made_at)
-        observation = act(playback.next_action())
+        try:
+            action = pilot.action(step, observation)
+        except PredictionError as error:
+            return EpisodeResult(seed, False, step, tuple(pilot.inference_ms), str(error))
+        observation = act(action)
+        watch(observation)
         if environment.success():
-            return EpisodeResult(seed, True, step + 1, tuple(inference_ms))
-    return EpisodeResult(seed, False, config.max_steps, tuple(inference_ms))
+            return EpisodeResult(seed, True, step + 1, tuple(pilot.inference_ms))
+    reason = environment.explain() if isinstance(environment, SelfExplaining) else "time ran out"
+    return EpisodeResult(seed, False, config.max_steps, tuple(pilot.inference_ms), reason)
+
+
+class _Pilot:
+    """Chooses the actions of one episode: looks, plans when it is time, follows late chunks."""
+
+    def __init__(
+        self,
+        predictor: WindowPredictor,
+        start: Observation,
+        config: RolloutConfig,
+        timer: Callable[[], float],
+    ) -> None:
+        predictor.reset()
+        self._predictor, self._config, self._timer = predictor, config, timer
+        self._history = predictor.new_history()
+        self._playback = ChunkPlayback(predictor.schema, start, config.limits)
+        self._on_the_way: list[tuple[int, Array]] = []
+        self._next_plan = 0
+        self.inference_ms: list[float] = []
+
+    def action(self, step: int, observation: Observation) -> Array:
+        """Return the action of a step, as `ChunkPlayback.next_action` does."""
+        self._history.push(observation)
+        if step >= self._next_plan:
+            self._plan(step)
+        else:
+            self._predictor.encode(observation)
+        if self._on_the_way and step >= self._on_the_way[0][0] + self._config.latency_steps:
+            made_at, values = self._on_the_way.pop(0)
+            self._playback.load(values, made_at)
+        return self._playback.next_action()
+
+    def _plan(self, step: int) -> None:
+        started_s = self._timer()
+        window = self._history.window()
+        if not isinstance(window, Hold):
+            self._on_the_way.append((step, self._predictor.predict(window)))
+            self.inference_ms.append(1e3 * (self._timer() - started_s))
+            self._next_plan = step + self._config.exec_horizon
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,6 +214,8 @@ class EvaluationResult:
                     "success": episode.success,
                     "steps": episode.steps,
                     "failure": episode.failure,
+                    "video": episode.video,
+                    "stages": list(episode.stages),
                 }
                 for episode in self.episodes
             ],

@@ -125,7 +125,7 @@ def test_pictures_lie_as_the_file_says_and_come_back_upright(episodes, conventio
         assert opened["data"].attrs["image_convention"] == convention
         stored = opened["data/demo_0/obs/agentview_rgb"][3]
     shown = rig.picture("agentview", 3)
-    turned = {"upright": shown, "opengl": shown[::-1], "rot180": shown[::-1, ::-1]}
+    turned = {"upright": shown, "opengl": shown[::-1], "rot180": shown[::-1][::-1, ::-1]}
     likeness_db = {name: rig.psnr_db(stored, image) for name, image in turned.items()}
     assert max(likeness_db, key=likeness_db.__getitem__) == convention
     _, out = bring(path, episodes)
@@ -250,7 +250,7 @@ def foreign(file, tmp_path):
 
 def test_a_file_of_libero_is_understood(foreign, episodes):
     report, out = bring(foreign, episodes)
-    names = [f"KITCHEN_SCENE10_close_the_top_drawer_demo-demo_{number}" for number in (0, 1)]
+    names = [f"KITCHEN_SCENE10_close_the_top_drawer_demo-demo_{number:03d}" for number in (0, 1)]
     assert report.done == names
     manifest = load_manifest(out / names[0])
     assert manifest.task == "close the top drawer"

@@ -32,6 +32,7 @@ from mail_policy.evaluation.rollout import (
 )
 from mail_policy.evaluation.statistics import percentiles, wilson_interval
 from mail_policy.inference.history import HistoryBuffer
+from mail_policy.inference.predictor import PredictionError
 
 PERIOD_S = 0.05
 
@@ -110,6 +111,38 @@ def test_an_episode_fails_at_the_last_step() -> None:
     assert not result.success
     assert result.steps == 8
     assert len(result.inference_ms) == 4
+
+
+def test_a_failure_says_why_as_far_as_the_world_knows() -> None:
+    class Talking(Line):
+        def explain(self) -> str:
+            return f"time ran out: {self.pose[0, 3]:.2f} m of {self.goal_m:.2f} m"
+
+    assert run_episode(Line(goal_m=9.0), Forward(), 0, config()).failure == "time ran out"
+    told = run_episode(Talking(goal_m=9.0), Forward(), 0, config()).failure
+    assert told == "time ran out: 0.08 m of 9.00 m"
+    assert run_episode(Talking(goal_m=0.045), Forward(), 0, config()).failure == ""
+
+
+def test_a_policy_that_cannot_predict_has_failed_and_does_not_end_the_evaluation() -> None:
+    class Broken(Forward):
+        def predict(self, window: Window) -> np.ndarray:
+            if len(self.windows) == 2:
+                raise PredictionError("the policy predicted NaN or infinity")
+            return super().predict(window)
+
+    world = Line(goal_m=9.0)
+    result = run_episode(world, Broken(), 3, config())
+    assert result == EpisodeResult(3, False, 4, result.inference_ms, result.failure)
+    assert result.failure == "the policy predicted NaN or infinity"
+    assert len(world.actions) == 4
+
+
+def test_every_observation_is_shown_to_whoever_watches() -> None:
+    seen: list[Observation] = []
+    run_episode(Line(goal_m=9.0), Forward(), 0, config(), watch=seen.append)
+    stamps = [round(observation.captured_at_s / PERIOD_S) for observation in seen]
+    assert stamps == list(range(9))
 
 
 def test_the_policy_plans_after_its_horizon_and_sees_a_padded_history() -> None:

@@ -22,18 +22,23 @@ def _parser(command: str, description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _connect(options: argparse.Namespace) -> Operator:
+def connect(run_id: str | None) -> Operator:
+    """Return an operator of the stack that runs here; the id of its run chooses among several.
+
+    Raises:
+        SelectionError: Several stacks run, or the named one does not.
+    """
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     records = running_stacks(state_folder() / "stacks")
     domain = os.environ.get(DOMAIN_VARIABLE, "")
-    domain_id, namespace, _ = select(records, options.run_id, domain)
+    domain_id, namespace, _ = select(records, run_id, domain)
     return Operator(domain_id=domain_id, namespace=namespace, name=f"operator_{os.getpid()}")
 
 
 def _perform(command: str, options: argparse.Namespace, action: Callable[[Operator], str]) -> int:
     """Do something with a running stack and say what came of it; return the exit code."""
     try:
-        with _connect(options) as operator:
+        with connect(options.run_id) as operator:
             sys.stdout.write(f"{action(operator)}\n")
     except (OperatorError, SelectionError) as error:
         sys.stderr.write(f"mailctl {command}: {error}\n")
