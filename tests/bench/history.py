@@ -1,100 +1,70 @@
-"""What a longer history costs: Mamba scanned again, Mamba stepped, and a Transformer.
+"""Does a longer history help? One observation, five, or a state that remembers the episode.
 
-The paper asks whether Mamba pays off with long histories. A tick of a policy is one new token. A
-policy that looks at a window runs the whole sequence again; a policy with memory takes one step.
-A Transformer can keep keys and values of all tokens. What must be kept between ticks grows with
-the history for the Transformer and for windows, and stays for the recurrent state.
+In the tasks with buttons what is seen when the hand must decide does not say what to do: a
+window that does not reach back to the cue can only guess. In opening a drawer it does. What a
+history costs in time and memory is another benchmark, history-cost.
 """
 
-import argparse
+import dataclasses
 
-import torch
-from matplotlib import pyplot as plt
+from mail_policy.data.batches import BatchConfig
+from mail_policy.training.config import TrainConfig
+from tests.bench.study.grid import Size, Study
+from tests.bench.study.presets import light_config, paper_config, with_model
+from tests.bench.study.run import study_main
 
-from mail_policy.inference.served import with_kernel_stacks
-from mail_policy.models.config import HeadConfig
-from mail_policy.models.policy import MailPolicy
-from mail_policy.models.state import State
-from tests.bench.harness import Results, make_console, medians_ms
-from tests.bench.latency import model
-
-LENGTHS = (5, 16, 50, 100, 200, 500, 1000)
-WIDTH = 128
-_BYTES = 4
+TASKS = ("press_cued", "open_top")
+# A part of an episode through which gradients flow: from the cue to the decision, 26 steps, and
+# the way to the button.
+MEMORY_STEPS = 64
+MEMORY_EPISODES = 4
 
 
-def numbers_in(state: object) -> int:
-    """Return how many numbers a state holds."""
-    if isinstance(state, torch.Tensor):
-        return state.numel()
-    if isinstance(state, State):
-        return sum(map(numbers_in, state.parts))
-    return numbers_in(state.conv) + numbers_in(state.ssm)  # type: ignore[attr-defined]
+def make_study(size: Size) -> Study:
+    """Return the study in a size."""
+    full, smoke = size is Size.FULL, size is Size.SMOKE
+    config = paper_config("d_ma_bc") if full else light_config(size)
+    return Study(
+        name="history",
+        question="Does a longer history help?",
+        size=size,
+        variants={
+            "H1": _one_observation(config),
+            "H5": config,
+            "stateful": _stateful(config),
+        },
+        task_sets=tuple((task,) for task in TASKS),
+        demonstrations=(2,) if smoke else (50,),
+        seeds=1 if smoke else 3,
+        states={Size.SMOKE: 1, Size.LIGHT: 20, Size.FULL: 50}[size],
+        comparisons=(("stateful", "H5"), ("stateful", "H1"), ("H5", "H1")),
+        # One task needs a memory and one does not: their mean says nothing.
+        pooled=False,
+    )
+
+
+def _pictures(config: TrainConfig) -> int:
+    """Return how many moments a step of training looks at; encoding them is what costs time."""
+    batch = config.batch
+    return batch.segments * (batch.decisions_per_segment + config.model.history - 1)
+
+
+def _one_observation(config: TrainConfig) -> TrainConfig:
+    """Return a policy without history that sees as many pictures in training."""
+    decisions = config.batch.decisions_per_segment
+    batch = dataclasses.replace(config.batch, segments=_pictures(config) // decisions)
+    return dataclasses.replace(with_model(config, history=1), batch=batch)
+
+
+def _stateful(config: TrainConfig) -> TrainConfig:
+    """Return a policy with memory that sees as many pictures in training."""
+    batch = BatchConfig(segments=MEMORY_EPISODES, decisions_per_segment=MEMORY_STEPS)
+    steps = config.steps * _pictures(config) // (MEMORY_EPISODES * MEMORY_STEPS)
+    return dataclasses.replace(
+        with_model(config, history=1, stateful=True), steps=max(steps, 1), batch=batch
+    )
 
 
 def main(argv: list[str]) -> int:
-    """Run the benchmark."""
-    parser = argparse.ArgumentParser(prog="mailctl bench history", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15, help="timings of each candidate")
-    rounds = parser.parse_args(argv).rounds
-    console, results = make_console(), Results("history")
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    mamba, transformer = (
-        with_kernel_stacks(MailPolicy(model(backbone, HeadConfig()))).backbone.decoder
-        for backbone in ("d_ma", "d_tr")
-    )
-    token = torch.randn(1, 1, WIDTH)
-    steps_ms: dict[int, float] = {}
-    with torch.inference_mode():
-        states = {length: mamba(torch.randn(1, length, WIDTH))[1] for length in LENGTHS}
-    # All lengths in one comparison: their ratio is the point.
-    step_runs = {str(n): lambda state=state: mamba(token, state) for n, state in states.items()}
-    for name, ms in medians_ms(step_runs, 10 * rounds, console, "steps", repeats=5).items():
-        steps_ms[int(name)] = ms
-    for length in LENGTHS:
-        tokens = torch.randn(1, length, WIDTH)
-        with torch.inference_mode():
-            cache = transformer(tokens)[1]
-        runs = {
-            "scan": lambda t=tokens: mamba(t),
-            "transformer": lambda t=tokens: transformer(t),
-            "cached": lambda c=cache: transformer(token, c),
-        }
-        ms = medians_ms(runs, rounds, console, f"history of {length}")
-        results.rows.append(
-            {
-                "history": length,
-                "Mamba scan ms": ms["scan"],
-                "Mamba step ms": steps_ms[length],
-                "Transformer ms": ms["transformer"],
-                "Transformer cached ms": ms["cached"],
-                "Mamba state kB": _BYTES * numbers_in(states[length]) / 1e3,
-                "window kB": _BYTES * length * WIDTH / 1e3,
-                "cache kB": _BYTES * numbers_in(cache) / 1e3,
-            }
-        )
-    results.metrics["step_cost_1000_over_5"] = steps_ms[1000] / steps_ms[5]
-    first, last = results.rows[0], results.rows[-1]
-    results.metrics["scan_1000_over_5"] = last["Mamba scan ms"] / first["Mamba scan ms"]
-    results.metrics["transformer_over_step_1000"] = last["Transformer ms"] / steps_ms[1000]
-    results.metrics["cached_over_step_1000"] = last["Transformer cached ms"] / steps_ms[1000]
-    results.save(plot(results), console)
-    return 0
-
-
-def plot(results: Results) -> plt.Figure:
-    """Draw time and memory against the length of the history."""
-    figure, (times, sizes) = plt.subplots(1, 2, figsize=(10, 4))
-    history = [row["history"] for row in results.rows]
-    for axes, unit in ((times, "ms"), (sizes, "kB")):
-        for column in results.rows[0]:
-            if column.endswith(unit):
-                label = column.removesuffix(unit).strip()
-                axes.loglog(history, [row[column] for row in results.rows], "o-", label=label)
-        axes.set_xlabel("history [tokens]")
-        axes.legend(fontsize=8)
-    times.set_ylabel("one tick [ms]")
-    sizes.set_ylabel("kept between ticks [kB]")
-    figure.suptitle("D-Ma (16 layers) and D-Tr (8 layers), width 128, batch 1, one thread")
-    return figure
+    """Run the study."""
+    return study_main(argv, make_study)

@@ -1,0 +1,1 @@
+"""Studies: which choice learns better? Each choice is trained and tried in the same way."""
