@@ -152,6 +152,12 @@ class BatchMaker:
         lengths = np.diff(self._decisions.starts)[episodes]
         return int(lengths.sum())
 
+    def targets_of(self, episodes: NDArray[np.int64]) -> int:
+        """Return how many rows of actions count in the chunks of some episodes."""
+        decisions = self._decisions
+        counts = (decisions.target_exists & decisions.valid[:, None]).sum(axis=1)  # (M,)
+        return int(counts[np.isin(self._episode_of, episodes)].sum())
+
     def episode_batches(
         self,
         episodes: NDArray[np.int64],

@@ -4,6 +4,7 @@ Letters used for shapes in this file:
     B  batch
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -67,6 +68,20 @@ class State:
         if not all(isinstance(part, State) for part in self.parts):
             raise TypeError("this state holds tensors, not states")
         return self.parts  # type: ignore[return-value]
+
+
+def join_states(states: Sequence[Memory]) -> State:
+    """Return states of one network as one, their batches one after the other: (sum of B, ...)."""
+    trees = [state for state in states if isinstance(state, State)]
+    if len(trees) != len(states) or not trees:
+        raise TypeError("expected at least one state, and states only")
+    columns = zip(*(tree.parts for tree in trees), strict=True)
+    return State(
+        tuple(
+            torch.cat(column) if isinstance(column[0], Tensor) else join_states(column)
+            for column in columns
+        )
+    )
 
 
 def _zero_rows(values: Tensor, rows: Tensor) -> Tensor:

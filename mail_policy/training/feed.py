@@ -25,12 +25,14 @@ class Part:
     Attributes:
         batch: To learn from.
         samples: Decisions of the whole step, in all its parts and processes.
+        targets: Rows of actions that count in these decisions.
         chance: Seed of whatever else is drawn in the step.
         is_last: Whether the step ends with it.
     """
 
     batch: Batch
     samples: int
+    targets: int
     chance: int
     is_last: bool
 
@@ -74,7 +76,8 @@ class Feed:
         batch = self._maker.training_batch(
             config.batch, config.augment, self._proprio_dropout(), rng
         )
-        yield Part(self._stage(batch), len(batch.mask_of_all), _seed(rng), is_last=True)
+        of_all = batch.mask_of_all
+        yield Part(self._stage(batch), len(of_all), int(of_all.sum()), _seed(rng), is_last=True)
 
     def _episodes(self, rng: np.random.Generator) -> Iterator[Part]:
         """Yield the parts of a step with whole episodes, in order of time."""
@@ -87,9 +90,10 @@ class Feed:
             self._proprio_dropout(),
             seed=_seed(rng),
         )
-        samples, chance = self._maker.steps_of(episodes), _seed(rng)
+        samples, targets = self._maker.steps_of(episodes), self._maker.targets_of(episodes)
+        chance = _seed(rng)
         for batch, is_last in _with_end(batches):
-            yield Part(self._stage(batch), samples, chance, is_last)
+            yield Part(self._stage(batch), samples, targets, chance, is_last)
 
     def _proprio_dropout(self) -> float:
         proprio = self._config.model.proprio

@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 
 from mail_policy.data.batch import Batch
 from mail_policy.models.policy import MailPolicy
-from mail_policy.models.state import Memory
+from mail_policy.models.state import Memory, join_states
 
 # Encodes the frames of a batch: (N, F).
 EncodeBatch = Callable[[Batch], Tensor]
@@ -25,7 +25,7 @@ def learn_episodes(
     policy: MailPolicy,
     parts: Iterable[Batch],
     encode: EncodeBatch,
-    total_steps: int,
+    total_targets: int,
     generator: Generator,
     backward: Callable[[Tensor], object] = Tensor.backward,
 ) -> float:
@@ -38,7 +38,7 @@ def learn_episodes(
         policy: A stateful one.
         parts: The episodes, part by part.
         encode: Encodes the frames of a part.
-        total_steps: Decisions of all parts together.
+        total_targets: Rows of actions that count, in all parts and processes together.
         generator: Source of chance.
         backward: Adds the gradients of a loss to those of the parameters.
     """
@@ -48,20 +48,18 @@ def learn_episodes(
         frames = encode(batch)[batch.windows[:, 0]]  # (G x K, F)
         if state is None:
             state = policy.begin(batch.tasks[:: batch.steps])
-        losses = []
-        for step, after in _walk(policy, frames, batch, state):
-            actions, mask, of_all = (
-                rows[step :: batch.steps] for rows in (batch.actions, batch.mask, batch.mask_of_all)
-            )
-            # Of this step among all decisions, and of this process in this step.
-            share = of_all.any(dim=1).sum() / total_steps
-            share = share * (mask.sum() / of_all.sum().clamp(min=1))
-            losses.append(share * policy.decision_loss(after, actions, mask, generator))
-            state = after
-        loss = torch.stack(losses).sum()
+        after = _walk(policy, frames, batch, state)
+        share = batch.mask.sum() / max(total_targets, 1)
+        # All decisions at once: they leave no trace in the state.
+        loss = share * policy.decision_loss(
+            join_states(after),
+            _by_step(batch.actions, batch),
+            _by_step(batch.mask, batch),
+            generator,
+        )
         backward(loss)
         total += float(loss.detach())
-        state = state.detach()
+        state = after[-1].detach()
     return total
 
 
@@ -75,17 +73,22 @@ def predict_episodes(
             frames = policy.encode_frames(batch.images, batch.proprio)[batch.windows[:, 0]]
             if state is None:
                 state = policy.begin(batch.tasks[:: batch.steps])
-            chunks = []
-            for _, after in _walk(policy, frames, batch, state):
-                chunks.append(policy.decide(after, len(frames) // batch.steps, generator))
-                state = after
-            yield batch, torch.stack(chunks, dim=1).flatten(0, 1)
+            after = _walk(policy, frames, batch, state)
+            chunks = policy.decide(join_states(after), len(frames), generator)  # (K x G, A, 7)
+            state = after[-1]
+            by_step = chunks.view(batch.steps, -1, *chunks.shape[1:])  # (K, G, A, 7)
+            yield batch, by_step.transpose(0, 1).flatten(0, 1)
 
 
-def _walk(
-    policy: MailPolicy, frames: Tensor, batch: Batch, state: Memory
-) -> Iterator[tuple[int, Memory]]:
-    """Yield every step of a part with the state after it. Rows are ordered by episode, step."""
+def _walk(policy: MailPolicy, frames: Tensor, batch: Batch, state: Memory) -> list[Memory]:
+    """Return the states after every step of a part."""
+    after = []
     for step in range(batch.steps):
         state = policy.observe(frames[step :: batch.steps].unsqueeze(1), state)
-        yield step, state
+        after.append(state)
+    return after
+
+
+def _by_step(rows: Tensor, batch: Batch) -> Tensor:
+    """Reorder rows from episode by episode, (G x K, ...), to step by step, (K x G, ...)."""
+    return rows.view(-1, batch.steps, *rows.shape[1:]).transpose(0, 1).flatten(0, 1)

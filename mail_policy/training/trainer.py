@@ -170,19 +170,19 @@ class Trainer:
         batches = (self.engine.to_device(part.batch) for part in chain([first], parts))
         if self.config.model.stateful:
             loss = learn_episodes(
-                self.policy, batches, self._encode, first.samples, generator, self.engine.backward
+                self.policy, batches, self._encode, first.targets, generator, self.engine.backward
             )
         else:
             (batch,) = batches
-            loss = self._learn_windows(batch, generator)
+            loss = self._learn_windows(batch, first.targets, generator)
         return self.engine.sum_gradients(self.policy.parameters(), loss), first.samples
 
-    def _learn_windows(self, batch: Batch, generator: torch.Generator) -> float:
+    def _learn_windows(self, batch: Batch, targets: int, generator: torch.Generator) -> float:
         """Add the gradients of a batch of windows to the parameters; return its loss."""
         windows = self._encode(batch)[batch.windows]  # (B, T, F)
         loss = self.policy.loss(windows, batch.tasks, batch.actions, batch.mask, generator)
         # A mean over this process's targets becomes its share of the mean over all targets.
-        loss = loss * (batch.mask.sum() / batch.mask_of_all.sum().clamp(min=1))
+        loss = loss * (batch.mask.sum() / max(targets, 1))
         self.engine.backward(loss)
         return float(loss.detach())
 

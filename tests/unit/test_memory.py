@@ -110,7 +110,9 @@ def test_episodes_in_parts_teach_and_predict_what_whole_episodes_do() -> None:
         parts = list(batches.episode_batches(numbers, steps))
         assert sum(int(part.mask[:, 0].sum()) for part in parts) == batches.steps_of(numbers) == 39
         policy.zero_grad()
-        total = learn_episodes(policy, parts, encode, 39, torch.Generator())
+        targets = batches.targets_of(numbers)
+        assert sum(int(part.mask.sum()) for part in parts) == targets
+        total = learn_episodes(policy, parts, encode, targets, torch.Generator())
         losses.append(total)
         shown = [
             (chunk.view(3, -1, 4, 7), batch)

@@ -33,7 +33,7 @@ SENTENCE = "open the top drawer of the cabinet"
 class InlinePool:
     """Runs jobs at once, in the order of their submission."""
 
-    def __init__(self, *_: Any, **__: Any) -> None: ...
+    def __init__(self, workers: int) -> None: ...
 
     def __enter__(self) -> "InlinePool":
         return self
@@ -66,7 +66,7 @@ def played_seeds(
         seeds.append(seed)
         return Played(seed not in failing, 10)
 
-    monkeypatch.setattr(module, "ProcessPoolExecutor", InlinePool)
+    monkeypatch.setattr(module, "worker_pool", InlinePool)
     monkeypatch.setattr(module, "play_seed", play)
     list(collect(config))
     return seeds

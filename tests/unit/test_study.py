@@ -67,9 +67,7 @@ def finish(cell: Cell, folder: Path, successes: int) -> None:
 
 @pytest.fixture
 def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        run, "ProcessPoolExecutor", lambda workers, **of_processes: ThreadPoolExecutor(workers)
-    )
+    monkeypatch.setattr(run, "worker_pool", ThreadPoolExecutor)
 
 
 def test_a_seed_is_complete_before_the_next_begins() -> None:
