@@ -1,5 +1,6 @@
 """Episodes of a policy in the directly stepped twin, several at a time."""
 
+import atexit
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -150,11 +151,19 @@ def _opened(task: str, cameras: tuple[str, ...]) -> SteppedTwin:
     """Return the twin of a task. One at a time is open: its pictures need graphics memory."""
     global _open_world
     if _open_world is None or _open_world[0] != (task, cameras):
-        if _open_world is not None:
-            _open_world[2].__exit__()
+        _close_world()
         world = World(task, cameras=cameras).__enter__()
+        # Only now: before the exit handlers of the graphics, which this one makes use of.
+        atexit.register(_close_world)
         _open_world = (task, cameras), SteppedTwin(world), world
     return _open_world[1]
+
+
+def _close_world() -> None:
+    global _open_world
+    if _open_world is not None:
+        _open_world[2].__exit__()
+        _open_world = None
 
 
 def _ignore(observation: Observation) -> None:
