@@ -69,7 +69,12 @@ def _carry_to(spot: Spot, block: str, above_m: float, width_m: float) -> GoalFor
 
 
 def put_block(
-    block: str, spot: Spot, *, drop_m: float = 0.004, over_m: float = _ABOVE_M
+    block: str,
+    spot: Spot,
+    *,
+    drop_m: float = 0.004,
+    over_m: float = _ABOVE_M,
+    within_m: float = 0.005,
 ) -> list[Stage]:
     """Grip a block from above and release it on a spot.
 
@@ -78,6 +83,8 @@ def put_block(
         spot: Where its underside goes [m].
         drop_m: How far above the spot it is released [m].
         over_m: How far above the spot it is brought first [m].
+        within_m: How near to that it is released [m]. Where a spot is wide, aiming long teaches
+            policies to hesitate.
     """
     above = _above_block(block, _ABOVE_M, GRIPPER_OPEN_M)
     at = _above_block(block, 0.0, GRIPPER_OPEN_M)
@@ -91,7 +98,7 @@ def put_block(
         Stage("grip", grip, gripped(0.045)),
         Stage("lift", _lifted(spot, over_m), _high_enough(spot, block, over_m), lost),
         Stage("over", over, arrived(over, 0.012), lost),
-        Stage("down", down, arrived(down, 0.005), lost, slowness=1.5),
+        Stage("down", down, arrived(down, within_m), lost, slowness=1.5),
         Stage("release", stay_open(0.0), waited(10)),
         Stage("away", stay_open(0.05), waited(12)),
     ]

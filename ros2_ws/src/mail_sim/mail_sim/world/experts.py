@@ -33,13 +33,17 @@ def _open_top_and_put_in_and_leave_open() -> list[Stage]:
     return [*_open_top_and_put_in(), *drawer_plans.open_drawer("top")]
 
 
+def _put_in_bowl(block: str) -> list[Stage]:
+    return block_plans.put_block(block, block_plans.in_bowl, drop_m=0.02, within_m=0.015)
+
+
 PLANS: dict[str, Callable[[], list[Stage]]] = {
     "open_top": lambda: drawer_plans.open_drawer("top"),
     "open_bottom": lambda: drawer_plans.open_drawer("bottom"),
     "close_top": lambda: drawer_plans.close_drawer("top"),
     "close_bottom": lambda: drawer_plans.close_drawer("bottom"),
-    "red_in_bowl": lambda: block_plans.put_block("red_block", block_plans.in_bowl, drop_m=0.02),
-    "blue_in_bowl": lambda: block_plans.put_block("blue_block", block_plans.in_bowl, drop_m=0.02),
+    "red_in_bowl": lambda: _put_in_bowl("red_block"),
+    "blue_in_bowl": lambda: _put_in_bowl("blue_block"),
     "red_on_cabinet": lambda: block_plans.put_block("red_block", block_plans.on_cabinet),
     "stack_red_on_blue": lambda: block_plans.put_block("red_block", block_plans.on_blue_block),
     "red_in_top": _open_top_and_put_in,
