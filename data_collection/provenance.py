@@ -1,5 +1,6 @@
 """Which software made an episode."""
 
+import platform
 import subprocess
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +22,16 @@ def software_versions() -> dict[str, str]:
             continue
     git_hash = _git_hash(Path(__file__).parent)
     return {**versions, "git": git_hash} if git_hash else versions
+
+
+def processor_name() -> str:
+    """Return what the machine calls its processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
 
 
 def _git_hash(folder: Path) -> str:

@@ -5,9 +5,9 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+from data_collection.provenance import processor_name
 from mail_policy.evaluation.job import FAULT, EpisodeKey
 from mail_policy.evaluation.plan import Plan, PolicyEntry, TaskEntry
 from mail_policy.evaluation.rollout import EpisodeResult, EvaluationResult
@@ -63,7 +63,7 @@ def cell(plan: Plan, policy: PolicyEntry, task: TaskEntry, results: Results) -> 
 def machine() -> dict[str, Any]:
     """Return on what the episodes were run."""
     return {
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -118,12 +118,3 @@ def _comparison(plan: Plan, results: Results) -> dict[str, Any]:
         "neither": found["neither"],
         "mcnemar_p": found["mcnemar_p"],
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

@@ -59,7 +59,6 @@ class Film:
         if not self._pictures:
             return ""
         video = video_path(stem, success)
-        (folder / VIDEO_FOLDER).mkdir(parents=True, exist_ok=True)
         write_mp4(folder / video, self._pictures, self._rate_hz)
         jpeg = simplejpeg.encode_jpeg(self._pictures[-1], quality=_JPEG_QUALITY, colorspace="RGB")
         (folder / picture_beside(video)).write_bytes(jpeg)

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from data_collection.provenance import software_versions
+from data_collection.provenance import processor_name, software_versions
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -118,20 +118,13 @@ def make_console() -> Console:
 def environment() -> dict[str, Any]:
     """Return what the numbers depend on."""
     return {
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": torch.get_num_threads(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         **software_versions(),
     }
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor()
 
 
 def _text(value: object) -> str:
