@@ -43,6 +43,7 @@ class Learned:
         proprio: Statistics of joint positions and gripper width.
         sentences: The tasks.
         command: The command line.
+        started_from_sha256: Of the weights that were learned on from; None for random ones.
     """
 
     config: TrainConfig
@@ -52,6 +53,7 @@ class Learned:
     proprio: Statistics
     sentences: tuple[str, ...]
     command: str
+    started_from_sha256: str | None = None
 
 
 def export_checkpoint(folder: Path, policy: MailPolicy, learned: Learned, steps: int) -> None:

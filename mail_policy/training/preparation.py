@@ -23,6 +23,7 @@ from mail_policy.models.sentence_encoders import encoder_named
 from mail_policy.training.config import TrainConfig, window_rule
 from mail_policy.training.engine import Engine
 from mail_policy.training.export import Learned
+from mail_policy.training.starting_point import StartingPoint
 from mail_policy.training.trainer import Trainer
 
 
@@ -44,6 +45,7 @@ def prepare(
     episodes: Sequence[EpisodeArrays],
     command: str,
     engine: Engine | None = None,
+    start: StartingPoint | None = None,
 ) -> Run:
     """Build everything that a run needs from its episodes.
 
@@ -52,6 +54,7 @@ def prepare(
         episodes: To learn from and to be measured on.
         command: The command line, to be kept beside the weights.
         engine: Device and processes; None for one of this machine, as the config says.
+        start: What to learn on from; None for random weights.
     """
     engine = engine or Engine(config.precision)
     torch.manual_seed(config.seed)
@@ -64,6 +67,8 @@ def prepare(
     sentences = sentences_of(episodes)
     training = make_decisions(split.training, rule, sentences)
     actions, proprio = measure_statistics(training)
+    if start is not None:
+        actions, proprio = start.actions, start.proprio or proprio
 
     def batches(decisions: Decisions, share: Share) -> BatchMaker:
         return BatchMaker(decisions, config.model.camera_names, actions, proprio, share)
@@ -72,6 +77,8 @@ def prepare(
     if split.validation:
         validation = batches(make_decisions(split.validation, rule, sentences), Share())
     policy = MailPolicy(config.model, len(sentences))
+    if start is not None:
+        start.give_to(policy)
     if policy.language is not None and config.model.language is not None:
         vectors = encoder_named(config.model.language.encoder)(sentences)
         policy.language.set_task_vectors(torch.from_numpy(vectors))
@@ -86,6 +93,7 @@ def prepare(
         proprio=proprio,
         sentences=sentences,
         command=command,
+        started_from_sha256=start.weights_sha256 if start else None,
     )
     learning = batches(training, engine.share)
     return Run(Trainer(config, policy, learning, validation, actions, engine), learned)

@@ -22,11 +22,13 @@ class RunRecord:
     Attributes:
         dataset_sha256: Of what is learned from.
         config: Of the run, as it is in YAML.
+        started_from_sha256: Of the weights that were learned on from; None for random ones.
         starts: Per start: when, at which step, command, device, processes, software with git hash.
     """
 
     dataset_sha256: str
     config: dict[str, Any]
+    started_from_sha256: str | None
     starts: tuple[dict[str, Any], ...]
 
 
@@ -51,6 +53,7 @@ def record_start(folder: Path, learned: Learned, engine: Engine, step: int) -> N
     facts = {
         "dataset_sha256": learned.dataset_sha256,
         "config": to_plain(learned.config),
+        "started_from_sha256": learned.started_from_sha256,
         "starts": [*earlier, start],
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,6 +72,8 @@ def load_record(folder: Path) -> RunRecord:
     try:
         facts = json.loads((folder / RUN_NAME).read_text())
         starts = tuple(facts.get("starts", ()))
-        return RunRecord(facts["dataset_sha256"], facts["config"], starts)
+        return RunRecord(
+            facts["dataset_sha256"], facts["config"], facts.get("started_from_sha256"), starts
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"cannot go on with {folder}: {error!r}; start a new run") from error

@@ -8,6 +8,7 @@ from torch import Tensor
 from mail_policy.core.config import to_plain
 from mail_policy.inference.checkpoint import CheckpointError
 from mail_policy.inference.weights import load_tensors, save_tensors
+from mail_policy.training.export import Learned
 from mail_policy.training.record import RUN_NAME, load_record
 from mail_policy.training.trainer import Trainer
 
@@ -35,11 +36,17 @@ def save_state(folder: Path, trainer: Trainer) -> None:
     save_tensors(tensors, folder / STATE_NAME)
 
 
-def load_state(folder: Path, trainer: Trainer, dataset_sha256: str) -> None:
+def load_state(folder: Path, trainer: Trainer, learned: Learned) -> None:
     """Go on with a run.
 
+    Args:
+        folder: Of the run.
+        trainer: Is brought to where the run was.
+        learned: What it is made from now.
+
     Raises:
-        CheckpointError: The run was made with another configuration or other data.
+        CheckpointError: The run was made with another configuration or other data, or started
+            from other weights.
     """
     record = load_record(folder)
     if record.config != to_plain(trainer.config):
@@ -47,8 +54,13 @@ def load_state(folder: Path, trainer: Trainer, dataset_sha256: str) -> None:
             f"{folder} was trained with another configuration, see {RUN_NAME}; use that one, or "
             "start a new run"
         )
-    if record.dataset_sha256 != dataset_sha256:
+    if record.dataset_sha256 != learned.dataset_sha256:
         raise CheckpointError(f"{folder} was trained on other data; start a new run")
+    if record.started_from_sha256 != learned.started_from_sha256:
+        raise CheckpointError(
+            f"{folder} started from other weights; give the same --start-from as at its start, or "
+            "start a new run"
+        )
     tensors = load_tensors(folder / STATE_NAME)
     try:
         trainer.step = int(tensors.pop(_STEP))

@@ -30,6 +30,7 @@ from mail_policy.training.log import METRICS_NAME, RunLog
 from mail_policy.training.pace import Pace
 from mail_policy.training.preparation import Run, prepare
 from mail_policy.training.record import record_start
+from mail_policy.training.starting_point import load_starting_point
 from mail_policy.training.state import STATE_NAME, load_state, save_state
 from mail_policy.training.trainer import Trainer
 
@@ -115,9 +116,10 @@ def main(argv: Sequence[str]) -> int:
         # The others find the cache that the first one makes.
         with engine.first_goes_first():
             episodes = _read_episodes(config, arguments.data, arguments.episodes, console)
-        run = prepare(config, episodes, shlex.join(["mailctl", "train", *argv]), engine)
+        start = arguments.start_from and load_starting_point(arguments.start_from, config)
+        run = prepare(config, episodes, shlex.join(["mailctl", "train", *argv]), engine, start)
         if arguments.resume:
-            load_state(arguments.out, run.trainer, run.learned.dataset_sha256)
+            load_state(arguments.out, run.trainer, run.learned)
         elif (arguments.out / STATE_NAME).exists():
             raise DatasetError(
                 f"{arguments.out} holds a run; add --resume, or choose another --out"
@@ -147,6 +149,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=list(Device),
         default=Device.AUTO,
         help="where to compute; auto takes CUDA where there is some",
+    )
+    parser.add_argument(
+        "--start-from", metavar="CHECKPOINT", help="learn on from these weights; name or folder"
     )
     parser.add_argument("--wandb", metavar="PROJECT", help="log to Weights & Biases too")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")

@@ -1,6 +1,7 @@
 """Training learns, goes on exactly where it stopped, and ends in a checkpoint that works."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def test_a_run_that_was_interrupted_ends_with_the_same_weights(
     record_start(tmp_path, first.learned, first.trainer.engine, 0)
     save_state(tmp_path, first.trainer)
     second = command.prepare(config, synthetic(), "test")
-    load_state(tmp_path, second.trainer, second.learned.dataset_sha256)
+    load_state(tmp_path, second.trainer, second.learned)
     assert second.trainer.step == 3
     for _ in range(3):
         second.trainer.run_step()
@@ -78,12 +79,14 @@ def test_a_run_does_not_go_on_with_other_settings_or_data(tmp_path: Path) -> Non
     save_state(tmp_path, run.trainer)
     other = command.prepare(train_config(seed=7), synthetic(), "test")
     with pytest.raises(CheckpointError, match="another configuration"):
-        load_state(tmp_path, other.trainer, other.learned.dataset_sha256)
+        load_state(tmp_path, other.trainer, other.learned)
     with pytest.raises(CheckpointError, match="other data"):
-        load_state(tmp_path, run.trainer, "0" * 64)
+        load_state(tmp_path, run.trainer, replace(run.learned, dataset_sha256="0" * 64))
+    with pytest.raises(CheckpointError, match="other weights"):
+        load_state(tmp_path, run.trainer, replace(run.learned, started_from_sha256="0" * 64))
     (tmp_path / "state.safetensors").write_bytes(b"\x00" * 20)
     with pytest.raises(CheckpointError, match=r"cannot read .*state\.safetensors"):
-        load_state(tmp_path, run.trainer, run.learned.dataset_sha256)
+        load_state(tmp_path, run.trainer, run.learned)
 
 
 def test_training_writes_logs_and_a_checkpoint_of_the_averaged_weights(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_an_interruption_while_saving_loses_nothing(
     with pytest.raises(KeyboardInterrupt):
         save_state(tmp_path, run.trainer)
     monkeypatch.undo()
-    load_state(tmp_path, run.trainer, run.learned.dataset_sha256)
+    load_state(tmp_path, run.trainer, run.learned)
     assert run.trainer.step == 1
 
 

@@ -64,7 +64,7 @@ def run_cell(cell: Cell, data: Path, folder: Path) -> Result:
     run = prepare_cell(cell, data)
     training = folder / "training" / cell.name
     if (training / STATE_NAME).exists():
-        load_state(training, run.trainer, run.learned.dataset_sha256)
+        load_state(training, run.trainer, run.learned)
     checkpoint = train(run, training, Console(quiet=True), tensorboard=False)
     trained_s, trained_cpu_s = time.perf_counter(), time.process_time()
     episodes = {task: _try_policy(checkpoint, task, cell) for task in cell.tasks}
