@@ -25,12 +25,14 @@ class Job:
         task: The resolved sentence.
         config: How the policy acts.
         videos: Which episodes are filmed.
+        vary: What looks different in every episode of a twin, kinds separated by commas.
     """
 
     checkpoint: Path
     task: str
     config: RolloutConfig
     videos: Videos = Videos.NONE
+    vary: str = ""
 
 
 @dataclass(frozen=True, slots=True)

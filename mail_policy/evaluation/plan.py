@@ -59,6 +59,7 @@ class Plan:
         seeds: Of the initial states.
         latency_steps: Steps between an observation and the chunk made from it.
         videos: Which episodes are filmed.
+        vary: What looks different in every episode of a twin, kinds separated by commas.
         stages: What a person judges beside success, in the order in which it is done.
     """
 
@@ -70,6 +71,7 @@ class Plan:
     seeds: Sequence[int]
     latency_steps: int
     videos: Videos = Videos.FAILURES
+    vary: str = ""
     stages: tuple[str, ...] = ()
 
     @property
@@ -102,7 +104,7 @@ class Plan:
             max_steps=task.max_steps,
             latency_steps=self.latency_steps,
         )
-        return Job(policy.folder, task.sentence, config, self.videos)
+        return Job(policy.folder, task.sentence, config, self.videos, self.vary)
 
     def settings(self) -> dict[str, Any]:
         """Return what episodes must have in common to be counted together.
@@ -124,5 +126,6 @@ class Plan:
                 for task in self.tasks
             },
             "latency_steps": self.latency_steps,
+            "vary": self.vary,
             "stages": list(self.stages),
         }

@@ -215,6 +215,8 @@ def test_other_settings_do_not_go_into_the_same_folder(
         (["--episodes", "0"], "at least 1"),
         (["--robot", "sim-fci", "--exec-horizon", "3"], "for --robot sim"),
         (["--stages", "opened"], "judged by a person"),
+        (["--vary", "smell"], "must be of camera, light, texture"),
+        (["--robot", "sim-fci", "--vary", "light"], "--vary is for --robot sim"),
         (["--robot", "panda", "--against", "open_top_drawer"], "one after the other"),
         (["--against", "nowhere"], "is no checkpoint"),
     ],

@@ -47,6 +47,18 @@ def test_a_worker_changes_tasks_and_films_failures(checkpoint: Path, tmp_path: P
         assert (tmp_path / result.video).stat().st_size > 1000
 
 
+def test_looks_differ_by_choice(checkpoint: Path, tmp_path: Path) -> None:
+    videos = {}
+    for vary in ("", "light,texture"):
+        job = Job(checkpoint, OPEN, CONFIG, Videos.ALL, vary)
+        folder = tmp_path / vary
+        trial = Trial(EpisodeKey("A", "open_top", 100_000), job)
+        found: list[EpisodeResult] = []
+        run_trials([trial], 1, folder, lambda _, result, found=found: found.append(result))
+        videos[vary] = (folder / found[0].video).read_bytes()
+    assert videos[""] != videos["light,texture"]
+
+
 def test_studies_get_results_in_the_order_of_their_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     def backwards(trials: Sequence[Trial], workers: int, folder: Path, on_result: OnResult) -> None:
         for trial in reversed(trials):

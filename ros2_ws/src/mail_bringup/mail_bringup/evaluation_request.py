@@ -50,6 +50,12 @@ def parser() -> argparse.ArgumentParser:
         help="which episodes of a twin are filmed; failures: also a first success of each task",
     )
     words.add_argument(
+        "--vary",
+        default="",
+        metavar="KINDS",
+        help="what looks different in every episode, sim only: camera,light,texture",
+    )
+    words.add_argument(
         "--stages", default="", help="what a person also judges, in order: opened,grasped,placed"
     )
     words.add_argument("--out", type=Path, help="folder of results (default: runs/eval/TIME)")
@@ -96,6 +102,7 @@ def make_plan(arguments: argparse.Namespace) -> Plan:
         seeds=_seeds(arguments),
         latency_steps=arguments.latency_steps if arguments.robot == "sim" else 0,
         videos=arguments.videos if is_twin else Videos.NONE,
+        vary=_looks(arguments),
         stages=tuple(filter(None, map(str.strip, arguments.stages.split(",")))),
     )
 
@@ -114,6 +121,19 @@ def _check(arguments: argparse.Namespace) -> None:
         raise RequestError("--stages are judged by a person: only with --robot panda or fr3")
     if arguments.suite and arguments.seed0 is not None:
         raise RequestError("a suite has fixed initial states: leave --seed0 out")
+
+
+def _looks(arguments: argparse.Namespace) -> str:
+    """Return what looks different in every episode, in its one spelling."""
+    from mail_sim.world.variation import Variation
+
+    try:
+        vary = str(Variation.parse(arguments.vary))
+    except ValueError as error:
+        raise RequestError(f"--vary: {error}") from error
+    if vary and arguments.robot != "sim":
+        raise RequestError("--vary is for --robot sim")
+    return vary
 
 
 def _tasks_of_suite(

@@ -22,6 +22,7 @@ from mail_policy.inference.checkpoint import CheckpointError
 from mail_sim.failure_words import TIME_RAN_OUT, EpisodeWatch
 from mail_sim.worker_pool import worker_pool
 from mail_sim.world.graphics import GraphicsError
+from mail_sim.world.variation import Variation
 from mail_sim.world.world import World
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _run_trial(trial: Trial, folder: Path) -> EpisodeResult:
     names = tuple(camera.name for camera in predictor.manifest.cameras)
     film = Film(1.0 / job.config.period_s)
     result = run_episode(
-        _opened(job.task, names),
+        _opened(job.task, names, job.vary),
         predictor,
         key.seed,
         job.config,
@@ -144,18 +145,18 @@ def _predictor(checkpoint: Path) -> "Predictor":
     return predictor
 
 
-_open_world: tuple[tuple[str, tuple[str, ...]], SteppedTwin, World] | None = None
+_open_world: tuple[tuple[str, tuple[str, ...], str], SteppedTwin, World] | None = None
 
 
-def _opened(task: str, cameras: tuple[str, ...]) -> SteppedTwin:
+def _opened(task: str, cameras: tuple[str, ...], vary: str) -> SteppedTwin:
     """Return the twin of a task. One at a time is open: its pictures need graphics memory."""
     global _open_world
-    if _open_world is None or _open_world[0] != (task, cameras):
+    if _open_world is None or _open_world[0] != (task, cameras, vary):
         _close_world()
-        world = World(task, cameras=cameras).__enter__()
+        world = World(task, cameras=cameras, variation=Variation.parse(vary)).__enter__()
         # Only now: before the exit handlers of the graphics, which this one makes use of.
         atexit.register(_close_world)
-        _open_world = (task, cameras), SteppedTwin(world), world
+        _open_world = (task, cameras, vary), SteppedTwin(world), world
     return _open_world[1]
 
 
