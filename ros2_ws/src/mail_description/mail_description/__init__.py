@@ -1,0 +1,1 @@
+"""What the robot looks like and where its frames are: URDF and TF from one model."""
