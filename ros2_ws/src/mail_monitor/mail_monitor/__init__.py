@@ -1,0 +1,1 @@
+"""Shows what the stack does, and never takes part in it."""
