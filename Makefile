@@ -28,7 +28,7 @@ ENVIRONMENT := export AMENT_PREFIX_PATH=$(abspath $(VENV));
 endif
 
 ROS_PACKAGES := $(notdir $(patsubst %/,%,$(dir $(wildcard ros2_ws/src/*/setup.py))))
-TYPED := mail_policy data_collection \
+TYPED := mail_policy data_collection calibration \
          $(foreach package,$(ROS_PACKAGES),ros2_ws/src/$(package)/$(package))
 # What makes the workspace stale. Python files are linked, so editing them needs no build.
 WORKSPACE := $(wildcard ros2_ws/src/*/package.xml ros2_ws/src/*/setup.py ros2_ws/src/*/setup.cfg \

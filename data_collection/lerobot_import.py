@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -34,6 +33,7 @@ from data_collection.lerobot_reading import (
     whole,
 )
 from data_collection.manifest import EpisodeManifest, EpisodeSource
+from data_collection.untrusted_pictures import decode_promised
 from data_collection.videos import Pictures, decode
 from mail_policy.core.types import Observation
 
@@ -243,9 +243,9 @@ def _pictures_in_table(table: pa.Table, camera: ForeignCamera) -> Pictures:
     for value in table.column(camera.key):
         stored = value.as_py()
         data = stored.get("bytes") if isinstance(stored, dict) else None
-        image = None if not data else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        if image is None or image.shape != (camera.height, camera.width, 3):
+        try:
+            yield decode_promised(data or b"", camera.height, camera.width)
+        except ValueError as error:
             raise EpisodeError(
                 f"a picture of {camera.key} is none of {camera.height} x {camera.width}"
-            )
-        yield np.asarray(image[..., ::-1], dtype=np.uint8)
+            ) from error

@@ -15,6 +15,7 @@ from data_collection.locks import is_in_use
 from data_collection.topics import JOINT_PREFIXES
 from mail_policy.core.action_schema import EE_DELTA, POLICY_RATE_HZ, schema_named
 from mail_policy.core.config import ConfigError, build_config, to_plain
+from mail_policy.core.text_files import read_text
 
 FORMAT_VERSION = 2
 _OLDEST_VERSION = 1
@@ -132,7 +133,7 @@ def load_manifest(folder: Path) -> EpisodeManifest:
     """Read the manifest of an episode. Raises EpisodeError if it is missing or wrong."""
     path = folder / MANIFEST_NAME
     try:
-        text = path.read_text()
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise EpisodeError(
             f"cannot read {path}: {error}; is it an episode? Try `mailctl episodes repair {folder}`"
@@ -144,7 +145,7 @@ def parse_manifest(text: str, where: str) -> EpisodeManifest:
     """Build a manifest from JSON. Raises EpisodeError that names the faulty field."""
     try:
         return build_config(EpisodeManifest, _migrated(json.loads(text), where), where=where)
-    except (json.JSONDecodeError, ConfigError) as error:
+    except (json.JSONDecodeError, RecursionError, ConfigError) as error:
         raise EpisodeError(
             f"{where} is no valid manifest: {error}; try `mailctl episodes repair`"
         ) from error

@@ -4,6 +4,7 @@ The standard types come with rosbags, ours are read from the .msg files of `mail
 """
 
 import os
+import re
 import struct
 import sys
 from dataclasses import dataclass
@@ -14,12 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rosbags.serde import SerdeError
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 
 from data_collection.errors import EpisodeError
 from mail_policy.core.action_schema import ActionSchema
 
 _OUR_PACKAGE = "mail_msgs"
+# rosbags turns a definition into Python code and runs it. It checks the words of the text, but not
+# the name of the type, which comes from the file too.
+_TYPE_NAME = re.compile(r"[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*")
+_LARGEST_DEFINITION = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +72,21 @@ def _store_of(type_name: str, text: str) -> Any:
     """Return a store in which a type is as an episode defines it, maybe an older one."""
     if type_name in _store().types and schema_of(type_name).text == text:
         return _store()
+    if not _TYPE_NAME.fullmatch(type_name) or len(text) > _LARGEST_DEFINITION:
+        raise EpisodeError(
+            f"{type_name[:100]!r} with a definition of {len(text)} characters is no message type; "
+            "the recording was not made by this software, do not use it"
+        )
     store = get_typestore(Stores.ROS2_JAZZY)
-    definitions = get_types_from_msg(text, type_name)
-    store.register({name: value for name, value in definitions.items() if name not in store.types})
+    try:
+        definitions = get_types_from_msg(text, type_name)
+        new = {name: value for name, value in definitions.items() if name not in store.types}
+        store.register(new)
+    except (TypesysError, KeyError, SyntaxError, RecursionError) as error:
+        raise EpisodeError(
+            f"the definition of {type_name} cannot be understood: {str(error)[:300]}; the "
+            "recording was made by other software, or is damaged"
+        ) from error
     return store
 
 
@@ -95,7 +112,11 @@ def decode(schema: MessageSchema, cdr: bytes) -> Any:
     store = _store_of(schema.type_name, schema.text)
     try:
         return store.deserialize_cdr(cdr, schema.type_name)
-    except (SerdeError, AssertionError, IndexError, ValueError, struct.error) as error:
+    # A type that contains itself ends in a RecursionError, one that is not defined in a KeyError.
+    except (
+        *(SerdeError, AssertionError, IndexError, ValueError, struct.error),
+        *(RecursionError, KeyError, MemoryError),
+    ) as error:
         raise EpisodeError(
             f"{len(cdr)} bytes are no {schema.type_name} ({error!r}); sender and recorder may "
             "have been built from different message definitions"

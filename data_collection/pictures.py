@@ -6,7 +6,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import simplejpeg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -15,6 +14,7 @@ from data_collection.errors import EpisodeError
 from data_collection.manifest import EpisodeManifest, load_manifest
 from data_collection.mp4 import write_mp4
 from data_collection.reader import iterate_messages
+from data_collection.untrusted_pictures import decode_jpeg
 
 COLUMNS = 8
 _CELL_INCHES = 1.55
@@ -41,10 +41,7 @@ class Film:
         """Return the picture that was the newest at an instant, the first one before that."""
         # Stamps that mean the same instant differ by rounding.
         index = int(np.searchsorted(self.times_s, time_s + 1e-6, side="right")) - 1
-        image: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-            self.jpegs[max(index, 0)], colorspace="RGB"
-        )
-        return image
+        return decode_jpeg(self.jpegs[max(index, 0)])
 
 
 def load_films(folder: Path, manifest: EpisodeManifest) -> list[Film]:

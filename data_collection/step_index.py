@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 
 from data_collection import messages, topics
 from data_collection.errors import EpisodeError
 from data_collection.manifest import EpisodeManifest, EpisodeSource, load_manifest
 from data_collection.message_reader import iterate_messages
+from data_collection.untrusted_pictures import decode_jpeg
 from mail_policy.core.motion.status import TELEOP_HOLDER
 from mail_policy.core.types import NUM_JOINTS, Observation
 from mail_policy.data.step_grid import StepGrid
@@ -130,10 +130,9 @@ def pictures(index: EpisodeIndex, camera: str) -> Iterator[NDArray[np.uint8]]:
 
 def _decoded(folder: Path, camera: str, jpeg: NDArray[np.uint8]) -> NDArray[np.uint8]:
     try:
-        image: NDArray[np.uint8] = simplejpeg.decode_jpeg(jpeg, colorspace="RGB")
+        return decode_jpeg(jpeg)
     except ValueError as error:
         raise EpisodeError(f"{folder}: a picture of {camera} is no JPEG: {error}") from error
-    return image
 
 
 # The assembler hands pictures on unopened, so that it can match their numbers just as well.

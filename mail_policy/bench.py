@@ -7,7 +7,14 @@ from pathlib import Path
 
 # Benchmarks are no part of the package: they are found in the checkout that it is installed from.
 FOLDER = Path(__file__).parents[1] / "tests" / "bench"
-_NO_BENCHMARKS = ("__init__", "camera_synthetic", "camera_transport", "harness", "peers")
+_NO_BENCHMARKS = (
+    "__init__",
+    "calibration_latency",
+    "camera_synthetic",
+    "camera_transport",
+    "harness",
+    "peers",
+)
 _USAGE_EXIT_CODE = 2
 
 

@@ -17,7 +17,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("mail_bringup.up:main", "start a stack: mailctl up policy task:='open drawer'"),
     "demo": ("mail_bringup.demo:main", "run one task on the twin, with video and report"),
     "record": ("mail_bringup.up:record", "demonstrate: mailctl record task:='open drawer'"),
+    "doctor": ("mail_bringup.doctor.command:main", "is this machine fit for the robot? remedies"),
     "status": (f"{_OPERATE}:status", "what runs, and what the arm and the policy do"),
+    "monitor": ("mail_monitor.browser_process:main", "show a running stack in a browser"),
     "arm": (f"{_OPERATE}:arm", "make the arm ready; it does not move"),
     "disarm": (f"{_OPERATE}:disarm", "bring the arm to rest and release it"),
     "home": (f"{_OPERATE}:home", "move the arm to its home posture"),
@@ -33,6 +35,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "eval": ("mail_bringup.evaluate:main", "measure the success rate of a checkpoint"),
     "libero": ("mail_policy.evaluation.libero_command:main", "measure a checkpoint on LIBERO"),
     "bench": ("mail_policy.bench:main", "run a benchmark: mailctl bench latency"),
+    "calibrate": (
+        "calibration.commands:main",
+        "cameras and latencies: board, hand-eye, check, ...",
+    ),
     "episodes": ("data_collection.commands:main", "recordings: list, show, label, repair, ..."),
 }
 USAGE_EXIT_CODE = 2
@@ -47,6 +53,8 @@ _REMEDIES = {
     "franky_sim": "the simulator: pip install -e '.[sim]'",
     "franky": "the robot's library: pip install -e '.[robot]'",
     "pyrealsense2": "the camera's library: pip install -e '.[robot]'",
+    "viser": "the browser view: pip install -e '.[monitor]'",
+    "mail_monitor": "our ROS packages: run make build (on a ROS machine source ros2_ws/install)",
     "mail_bringup": "our ROS packages: run make build (on a ROS machine source ros2_ws/install)",
     "mail_sim": "our ROS packages: run make build (on a ROS machine source ros2_ws/install)",
 }

@@ -7,7 +7,7 @@ import typing
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-import yaml
+from mail_policy.core.text_files import read_yaml
 
 ConfigT = TypeVar("ConfigT")
 
@@ -27,8 +27,8 @@ def load_config(config_type: type[ConfigT], path: Path) -> ConfigT:
         ConfigError: The file is absent, or a key is unknown, missing or invalid.
     """
     try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        values = read_yaml(path)
+    except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
     return build_config(config_type, values or {}, where=str(path))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mail_policy.core.config import ConfigError, build_config, to_plain
+from mail_policy.core.text_files import read_text
 from mail_policy.inference.manifest import CheckpointManifest, migrated
 
 MANIFEST_NAME = "manifest.json"
@@ -19,7 +20,6 @@ WEIGHTS_NAME = "weights.safetensors"
 SELF_TEST_NAME = "self_test.safetensors"
 # Checkpoints that come with the code.
 SHIPPED = Path(__file__).parents[1] / "checkpoints"
-_MAX_MANIFEST_BYTES = 4 * 2**20
 _MAX_TENSOR_BYTES = 2**30
 _MAX_HEADER_BYTES = 16 * 2**20
 
@@ -56,9 +56,7 @@ def load_manifest(folder: Path) -> CheckpointManifest:
     """
     path = folder / MANIFEST_NAME
     try:
-        if path.stat().st_size > _MAX_MANIFEST_BYTES:
-            raise CheckpointError(f"{path} is larger than {_MAX_MANIFEST_BYTES} bytes")
-        values = json.loads(path.read_text())
+        values = json.loads(read_text(path))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"cannot read {path}: {error}") from error
     try:
@@ -81,6 +79,8 @@ def require_hash(path: Path, sha256: str) -> None:
     """
     try:
         size = path.stat().st_size
+        if not path.is_file():
+            raise CheckpointError(f"{path} is no regular file; copy the whole folder")
         if size > _MAX_TENSOR_BYTES:
             raise CheckpointError(f"{path} has {size} bytes, limit is {_MAX_TENSOR_BYTES}")
         found = file_sha256(path)

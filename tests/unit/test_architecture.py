@@ -13,7 +13,9 @@ NODES = ("ros2_ws/src",)
 OUR_ROS_PACKAGES = {
     "mail_bringup",
     "mail_cameras",
+    "mail_description",
     "mail_franka",
+    "mail_monitor",
     "mail_policy_ros",
     "mail_recorder",
     "mail_ros",
@@ -23,7 +25,10 @@ OUR_ROS_PACKAGES = {
 KINDS = {
     "ros": {"rclpy", "tf2_ros", "ament_index_python"},  # and every message package, see kind_of
     "launch": {"launch", "launch_ros"},
-    "vendor": {"franky", "pyrealsense2", "evdev", "hid", "hidraw", "dynamixel_sdk", "serial"},
+    "vendor": {
+        *("franky", "pyrealsense2", "evdev", "hid", "hidraw", "dynamixel_sdk", "serial"),
+        "viser",
+    },
     "simulator": {"mujoco", "franky_sim"},
     "heavy": {"torch", "torchvision", "mamba_ssm", "open_clip"},
     "ours": OUR_ROS_PACKAGES,

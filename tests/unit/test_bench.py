@@ -17,7 +17,7 @@ def test_a_name_that_is_none_is_refused_with_the_names_that_are(
     assert not {"harness", "peers"} & set(bench.benchmark_names())
     assert bench.main(["latenzy"]) == 2
     said = capsys.readouterr().err
-    known = "camera, filter, fuzz, history, history-cost, joins, kill9, latency, low-data"
+    known = "calibration, camera, filter, fuzz, history, history-cost, joins, kill9, latency"
     assert f"unknown benchmark 'latenzy'; known: {known}" in said
 
 

@@ -144,9 +144,10 @@ def test_a_missing_egl_is_named_with_the_packages(monkeypatch: pytest.MonkeyPatc
     def refuse(name: str) -> None:
         raise OSError("no such library")
 
-    monkeypatch.setattr(preflight.ctypes, "CDLL", refuse)
+    monkeypatch.setattr("mail_sim.world.graphics.ctypes.CDLL", refuse)
+    monkeypatch.setenv("MUJOCO_GL", "egl")
     (problem,) = preflight.check_rendering()
-    assert "apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri" in problem
+    assert "apt install libegl1 libegl-mesa0 libgl1-mesa-dri" in problem
 
 
 @pytest.mark.parametrize("device", [name for name in DEVICES if name != NO_DEVICE])

@@ -1,31 +1,15 @@
-"""The README promises only what is there."""
+"""What the README must say. What it may say is checked with the other guides, in test_guides."""
 
 import re
 from pathlib import Path
 
-import pytest
-
-from mail_policy.mailctl import COMMANDS
-
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text()
-LINKS = re.findall(r"\]\(([^)#]+)\)", TEXT)
 
 
-@pytest.mark.parametrize("link", sorted({link for link in LINKS if "://" not in link}))
-def test_every_link_leads_to_a_file(link: str) -> None:
-    assert (ROOT / link).exists()
-
-
-def test_every_mailctl_command_exists() -> None:
-    used = set(re.findall(r"mailctl ([a-z-]+)", TEXT))
-    assert used <= set(COMMANDS), f"unknown: {sorted(used - set(COMMANDS))}"
-
-
-def test_every_make_target_exists() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+def test_it_begins_with_demo_and_test() -> None:
     used = set(re.findall(r"(?:`|^)make ([a-z]+)", TEXT, re.MULTILINE))
-    assert {"demo", "test"} <= used <= targets
+    assert {"demo", "test"} <= used
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:

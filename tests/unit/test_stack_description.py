@@ -76,14 +76,17 @@ def test_every_argument_has_help_and_a_default_that_is_allowed(name: str) -> Non
 
 def test_the_twin_comes_first_and_ends_last() -> None:
     processes = stack.describe("policy", arguments())
-    assert names(processes) == ["twin", "camera", "arm", "policy", "recorder", "supervisor"]
+    assert names(processes) == [
+        *("twin", "camera", "arm", "policy", "recorder"),
+        *("description", "supervisor"),
+    ]
     assert [p.name for p in processes if p.outlives_others] == ["twin"]
 
 
 def test_a_real_robot_has_no_twin_and_no_simulated_time() -> None:
     processes = stack.describe("policy", arguments(robot="panda", robot_ip="172.16.0.2"))
-    assert names(processes) == ["camera", "arm", "policy", "recorder", "supervisor"]
-    assert [p.parameters["use_sim_time"] for p in processes] == [False] * 5
+    assert names(processes) == ["camera", "arm", "policy", "recorder", "description", "supervisor"]
+    assert [p.parameters["use_sim_time"] for p in processes] == [False] * 6
 
 
 def test_every_node_but_the_twin_follows_the_twins_clock() -> None:
@@ -106,6 +109,20 @@ def test_the_viewer_is_started_on_request_and_never_required() -> None:
     assert "rviz" not in names(stack.describe("policy", arguments()))
     viewer = process_named("rviz", use_rviz="true")
     assert (viewer.package, viewer.required, viewer.lifecycle) == ("rviz2", False, False)
+
+
+def test_the_description_knows_cameras_and_their_calibrations() -> None:
+    description = process_named("description", robot="panda", robot_ip="172.16.0.2")
+    assert description.parameters["robot_type"] == "fer"
+    assert description.parameters["cameras"] == ("agentview", "wrist")
+    assert description.parameters["camera_frames"][1] == "wrist_color_optical_frame"
+    assert description.parameters["camera_serials"] == ("000000000001", "000000000002")
+    assert description.parameters["calibration_dir"].endswith("calibration/results/panda")
+    assert not description.lifecycle
+
+
+def test_the_description_can_be_left_out() -> None:
+    assert "description" not in names(stack.describe("policy", arguments(use_description="false")))
 
 
 def test_a_missing_viewer_is_told_with_its_apt_package() -> None:
@@ -179,7 +196,10 @@ def described(name: str, **given: str) -> dict[str, Process]:
 
 def test_a_person_records_without_a_policy() -> None:
     processes = described("record", task="open drawer", terminal="/dev/pts/3", operator="Ada")
-    assert list(processes) == ["twin", "camera", "arm", "recorder", "teleop", "supervisor"]
+    assert list(processes) == [
+        *("twin", "camera", "arm", "recorder", "teleop"),
+        *("description", "supervisor"),
+    ]
     recorder, teleop = processes["recorder"], processes["teleop"]
     assert (recorder.parameters["source"], recorder.parameters["operator"]) == ("teleop", "Ada")
     assert recorder.parameters["start_on"] == "operator"
@@ -211,7 +231,8 @@ def test_a_recording_without_a_task_is_refused() -> None:
 
 def test_a_lost_recorder_or_policy_does_not_end_the_run() -> None:
     processes = stack.describe("policy", arguments())
-    assert [p.name for p in processes if not p.required] == ["policy", "recorder"]
+    optional = [p.name for p in processes if not p.required]
+    assert optional == ["policy", "recorder", "description"]
 
 
 @pytest.mark.parametrize(

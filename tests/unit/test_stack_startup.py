@@ -34,6 +34,7 @@ VIEW = StackView(
     arm_cause="",
     may_move=True,
     policy_waiting_for="",
+    policy_heartbeat_age_s=0.05,
 )
 
 
@@ -149,9 +150,24 @@ def test_a_refused_task_keeps_the_policy_from_moving() -> None:
 
 def test_diagnostics_say_first_whether_the_arm_may_move() -> None:
     first = findings(VIEW)[0]
-    assert (first.name, first.message) == ("motion: may move", "the arm MAY MOVE")
-    still = findings(dataclasses.replace(VIEW, may_move=False))[0]
-    assert still.message == "the arm does not move"
+    assert (first.name, first.message) == ("motion: may move", "yes")
+    held = dataclasses.replace(VIEW, may_move=False, arm_state="hold", arm_cause="chunk is late")
+    assert findings(held)[0].message == "no, because the state of the arm is hold (chunk is late)"
+
+
+@pytest.mark.parametrize(
+    ("age_s", "level", "message"),
+    [
+        (None, Level.OK, "waits for its first heartbeat"),
+        (0.05, Level.OK, "acts, heartbeat 0.05 s ago"),
+        (1.2, Level.WARN, "silent: last heartbeat 1.2 s ago"),
+    ],
+)
+def test_a_policy_that_fell_silent_does_not_count_as_acting(
+    age_s: float | None, level: Level, message: str
+) -> None:
+    line = findings(dataclasses.replace(VIEW, policy_heartbeat_age_s=age_s))[-1]
+    assert (line.name, line.level, line.message) == ("policy", level, message)
 
 
 @pytest.mark.parametrize(

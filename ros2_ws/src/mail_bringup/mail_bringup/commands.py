@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from mail_bringup.operator_node import Operator, OperatorError
 from mail_bringup.places import DOMAIN_VARIABLE, state_folder
 from mail_bringup.records import SelectionError, running_stacks, select
+from mail_bringup.security import OVERRIDE_VARIABLE, enclave
 from mail_bringup.status_text import describe_status
 
 _FIRST_MESSAGE_LIMIT_S = 5.0
@@ -29,6 +30,7 @@ def connect(run_id: str | None) -> Operator:
         SelectionError: Several stacks run, or the named one does not.
     """
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ.setdefault(OVERRIDE_VARIABLE, enclave("operator"))
     records = running_stacks(state_folder() / "stacks")
     domain = os.environ.get(DOMAIN_VARIABLE, "")
     domain_id, namespace, _ = select(records, run_id, domain)

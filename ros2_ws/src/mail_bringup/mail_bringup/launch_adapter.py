@@ -1,6 +1,7 @@
 """Translates the description of a stack for `ros2 launch`. Only this file imports launch."""
 
 import contextlib
+import os
 from functools import partial
 
 from launch.actions import (
@@ -21,6 +22,7 @@ from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from mail_bringup import stack
 from mail_bringup.preflight import check_all
 from mail_bringup.processes import Process, Value, environment
+from mail_bringup.security import enclave_words
 from mail_bringup.session import choose
 from mail_bringup.stack_arguments import STACKS
 
@@ -66,6 +68,8 @@ def _node(process: Process) -> list[LaunchDescriptionEntity]:
         name=process.name,
         namespace=process.namespace,
         parameters=[parameters],
+        arguments=list(process.words),
+        ros_arguments=list(enclave_words(process.name, os.environ)),
         output="screen",
         emulate_tty=True,
     )

@@ -3,7 +3,6 @@
 Each check returns problems as sentences; none means that all is well.
 """
 
-import ctypes
 import os
 import socket
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,9 @@ from pathlib import Path
 from mail_bringup.claims import FCI_PORT, address_is_free
 from mail_bringup.places import find_executable
 from mail_bringup.processes import Process, arm_file, camera_names, cameras_file, teleop_file
+from mail_bringup.stack_arguments import joins
 from mail_cameras.config import CamerasConfig
+from mail_franka.arm_config import is_loopback
 from mail_policy.core.config import ConfigError, load_config
 from mail_teleop.config import TeleopConfig
 
@@ -49,10 +50,17 @@ def check_all(arguments: Mapping[str, str], processes: Sequence[Process]) -> Non
         problems += check_teleop(arguments)
     if "recorder" in names:
         problems += check_writable(Path(arguments["episodes_dir"]))
-    if arguments["robot"] == "sim":
+    if joins(arguments):
+        pass  # The stack that it looks at has been checked.
+    elif arguments["robot"] == "sim":
         problems += check_rendering() + check_address_free(arguments["robot_ip"])
-    else:
+    elif is_loopback(arguments["robot_ip"]):
         problems += check_robot_reachable(arguments["robot_ip"])
+    else:
+        # Imported here: it uses checks of this file, and a twin does not need it.
+        from mail_bringup.doctor.gate import doctor_refusals
+
+        problems += doctor_refusals(arguments)
     if problems:
         raise PreflightError(problems)
 
@@ -105,21 +113,13 @@ def check_writable(folder: Path) -> list[str]:
 
 def check_rendering() -> list[str]:
     """Pictures can be rendered without a screen."""
-    remedy = "run: apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri"
+    # Imported here: a real robot needs nothing of the twin.
+    from mail_sim.world.graphics import GraphicsError, require_graphics
+
     try:
-        egl = ctypes.CDLL("libEGL.so.1")
-    except OSError:
-        return [f"the twin cannot render: libEGL.so.1 is missing; {remedy}"]
-    egl.eglGetProcAddress.restype = ctypes.c_void_p
-    address = egl.eglGetProcAddress(b"eglQueryDevicesEXT")
-    if not address:
-        return [f"the twin cannot render: EGL knows no devices; {remedy}"]
-    query = ctypes.CFUNCTYPE(
-        ctypes.c_uint, ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int)
-    )(address)
-    count = ctypes.c_int(0)
-    if not query(0, None, ctypes.byref(count)) or count.value == 0:
-        return [f"the twin cannot render: EGL finds no device; {remedy}"]
+        require_graphics()
+    except GraphicsError as error:
+        return [f"the twin {error}"]
     return []
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from calibration.results import RESULTS
 from mail_bringup.places import config_folder
 from mail_cameras.config import CameraConfig, CamerasConfig, DepthKind
 from mail_policy.core.config import ConfigError, load_config
@@ -12,7 +13,10 @@ from mail_policy.core.config import ConfigError, load_config
 Value = str | bool | int | float | tuple[str, ...]
 Arguments = Mapping[str, str]
 
-_ROBOT_TYPES = {"sim": "fr3", "panda": "fer", "fr3": "fr3"}
+# ROS cannot tell the type of an empty list.
+_NO_NAMES = ("",)
+# Type of the arm by the robot of the stack.
+ROBOT_TYPES = {"sim": "fr3", "panda": "fer", "fr3": "fr3"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +28,7 @@ class Process:
         package: ROS package of the executable.
         executable: Name of the executable.
         parameters: ROS parameters.
+        words: Words of the command line before ROS's own.
         namespace: ROS namespace, "" for none.
         lifecycle: The supervisor configures and activates it.
         required: When it ends, the whole stack is stopped.
@@ -35,6 +40,7 @@ class Process:
     package: str
     executable: str
     parameters: Mapping[str, Value] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
     namespace: str = ""
     lifecycle: bool = False
     required: bool = True
@@ -43,13 +49,18 @@ class Process:
 
 def twin(arguments: Arguments) -> Process:
     """The simulated robot, its scene and its cameras."""
+    twin_file = config_folder() / f"twin_board_{arguments.get('board')}.yaml"
     return Process(
         name="twin",
         package="mail_sim",
         executable="sim_node",
         namespace=arguments["namespace"],
         # The twin makes the simulated time that all others follow.
-        parameters={"robot_ip": arguments["robot_ip"], "run_id": arguments["run_id"]},
+        parameters={
+            "robot_ip": arguments["robot_ip"],
+            "run_id": arguments["run_id"],
+            "config_file": str(twin_file) if has_board(arguments) else "",
+        },
         outlives_others=True,
     )
 
@@ -152,6 +163,26 @@ def teleop(arguments: Arguments) -> Process:
     )
 
 
+def description(arguments: Arguments) -> Process:
+    """What the robot looks like and where its frames are; nobody needs it to move."""
+    cameras = _cameras(cameras_file(arguments))
+    return Process(
+        name="description",
+        package="mail_description",
+        executable="description_node",
+        namespace=arguments["namespace"],
+        parameters={
+            **_clock(arguments),
+            "robot_type": robot_type(arguments),
+            "calibration_dir": str(calibration_dir(arguments)),
+            "cameras": tuple(camera.name for camera in cameras) or _NO_NAMES,
+            "camera_frames": tuple(camera.frame_id for camera in cameras) or _NO_NAMES,
+            "camera_serials": tuple(camera.serial for camera in cameras) or _NO_NAMES,
+        },
+        required=False,
+    )
+
+
 def rviz(arguments: Arguments) -> Process:
     """The viewer, from the ROS installation of the machine; the stack never depends on it."""
     return Process(
@@ -160,6 +191,24 @@ def rviz(arguments: Arguments) -> Process:
         executable="rviz2",
         namespace=arguments["namespace"],
         parameters=_clock(arguments),
+        words=("-d", str(config_folder().parent / "rviz" / "mail.rviz")),
+        required=False,
+    )
+
+
+def monitor(arguments: Arguments) -> Process:
+    """What RViz shows beside robot and cameras; nobody depends on it."""
+    return Process(
+        name="monitor",
+        package="mail_monitor",
+        executable="monitor_node",
+        namespace=arguments["namespace"],
+        parameters={
+            **_clock(arguments),
+            "arm_file": str(arm_file(arguments)),
+            "robot_type": robot_type(arguments),
+            "cameras": camera_names(cameras_file(arguments)),
+        },
         required=False,
     )
 
@@ -207,10 +256,17 @@ def _cameras(file: Path) -> tuple[CameraConfig, ...]:
         return ()
 
 
+def has_board(arguments: Mapping[str, str]) -> bool:
+    """Whether the twin shows a calibration board."""
+    return arguments["robot"] == "sim" and arguments.get("board", "none") != "none"
+
+
 def cameras_file(arguments: Mapping[str, str]) -> Path:
     """Return the camera configuration that the arguments mean."""
     if arguments["cameras_file"] != "auto":
         return Path(arguments["cameras_file"]).resolve()
+    if has_board(arguments):
+        return config_folder() / "cameras_sim_board.yaml"
     return config_folder() / f"cameras_{arguments['robot']}.yaml"
 
 
@@ -219,6 +275,13 @@ def arm_file(arguments: Mapping[str, str]) -> Path:
     if arguments["arm_file"] != "auto":
         return Path(arguments["arm_file"]).resolve()
     return config_folder() / "arm.yaml"
+
+
+def calibration_dir(arguments: Mapping[str, str]) -> Path:
+    """Return the folder of the calibration results that the arguments mean."""
+    if arguments["calibration_dir"] != "auto":
+        return Path(arguments["calibration_dir"]).resolve()
+    return RESULTS / arguments["robot"]
 
 
 def teleop_file(arguments: Mapping[str, str]) -> Path:
@@ -230,7 +293,7 @@ def teleop_file(arguments: Mapping[str, str]) -> Path:
 
 def robot_type(arguments: Mapping[str, str]) -> str:
     """Return "fer" or "fr3"."""
-    return _ROBOT_TYPES[arguments["robot"]]
+    return ROBOT_TYPES[arguments["robot"]]
 
 
 def environment() -> dict[str, str]:

@@ -20,6 +20,7 @@ from typing import Self
 from mail_bringup import descendants
 from mail_bringup.places import find_executable, prefixes
 from mail_bringup.processes import Process, parameter_text
+from mail_bringup.security import enclave_words
 
 OnLine = Callable[[str, str], None]
 
@@ -45,8 +46,10 @@ class Ended:
 
 def command_of(process: Process) -> list[str]:
     """Return the command line of a process. Raises FileNotFoundError if it is not built."""
-    words = [str(find_executable(process.package, process.executable)), "--ros-args"]
+    words = [str(find_executable(process.package, process.executable)), *process.words]
+    words += ["--ros-args"]
     words += ["-r", f"__node:={process.name}"]
+    words += enclave_words(process.name, os.environ)
     if process.namespace:
         words += ["-r", f"__ns:=/{process.namespace.strip('/')}"]
     for name, value in process.parameters.items():

@@ -8,11 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mail_bringup import claims, stack
+from mail_bringup.arguments import ArgumentError
 from mail_bringup.places import DOMAIN_VARIABLE, state_folder
 from mail_bringup.preflight import check_all
 from mail_bringup.processes import Process, environment
-from mail_bringup.records import StackRecord, announced
+from mail_bringup.records import (
+    SelectionError,
+    StackRecord,
+    announced,
+    running_stacks,
+    select,
+)
 from mail_bringup.shared_memory import remove_leftovers
+from mail_bringup.stack_arguments import joins
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +53,9 @@ def prepared(name: str, arguments: Mapping[str, str]) -> Iterator[Session]:
         PreflightError: Something is missing.
         ClaimError: No domain or address is free.
     """
+    if joins(arguments):
+        yield _beside_another(name, arguments)
+        return
     with contextlib.ExitStack() as open_claims:
         # Now, because Fast DDS stumbles over leftovers of a killed process, and again at the very
         # end, when our own processes have ended, some perhaps by force.
@@ -73,10 +84,32 @@ def prepared(name: str, arguments: Mapping[str, str]) -> Iterator[Session]:
         )
 
 
+def _beside_another(name: str, arguments: Mapping[str, str]) -> Session:
+    """Return a stack that looks at the one which runs here. Raises ArgumentError if unclear."""
+    wanted = os.environ.get(DOMAIN_VARIABLE, "")
+    records = running_stacks(_records_folder())
+    try:
+        domain_id, namespace, record = select(records, arguments["run_id"] or None, wanted)
+    except SelectionError as error:
+        raise ArgumentError(str(error)) from error
+    found = {} if record is None else {"robot": record.robot, "run_id": record.run_id}
+    chosen = {**arguments, **found, "namespace": arguments["namespace"] or namespace}
+    processes = stack.describe(name, chosen)
+    check_all(chosen, processes)
+    return Session(
+        arguments=chosen,
+        processes=processes,
+        variables={**environment(), DOMAIN_VARIABLE: str(domain_id)},
+        domain_id=domain_id,
+    )
+
+
 def choose(arguments: Mapping[str, str], open_claims: contextlib.ExitStack) -> dict[str, str]:
     """Return the arguments with terminal and run id and, on the twin, an address of its own."""
     stack.check_combination(arguments)
     chosen = dict(arguments)
+    if joins(arguments):
+        return chosen
     if chosen.get("terminal") == "auto" and sys.stdin is not None and sys.stdin.isatty():
         # Nodes run in sessions of their own, and would not find it.
         chosen["terminal"] = os.ttyname(sys.stdin.fileno())

@@ -19,14 +19,20 @@ _NAME = re.compile(r"fastrtps_(port\d+|[0-9a-f]{16})")
 
 def remove_leftovers(folder: Path = SHARED_MEMORY) -> list[str]:
     """Remove the files of dead processes; return the names of what was removed."""
-    removed = []
-    for path in sorted(folder.glob("fastrtps_*")):
-        if not _NAME.fullmatch(path.name) or _is_young(path) or _has_owner(path):
-            continue
+    leftovers = find_leftovers(folder)
+    for path in leftovers:
         for file in _files_of(path):
             file.unlink(missing_ok=True)
-        removed.append(path.name)
-    return removed
+    return [path.name for path in leftovers]
+
+
+def find_leftovers(folder: Path = SHARED_MEMORY) -> list[Path]:
+    """Return the segments and ports of dead processes."""
+    return [
+        path
+        for path in sorted(folder.glob("fastrtps_*"))
+        if _NAME.fullmatch(path.name) and not _is_young(path) and not _has_owner(path)
+    ]
 
 
 def _files_of(path: Path) -> Iterator[Path]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from mail_bringup import processes
 from mail_bringup.arguments import ArgumentError
 from mail_bringup.processes import Process
-from mail_bringup.stack_arguments import NO_DEVICE
+from mail_bringup.stack_arguments import NO_DEVICE, joins
 
 
 def describe(stack: str, arguments: Mapping[str, str]) -> tuple[Process, ...]:
@@ -24,6 +24,13 @@ def describe(stack: str, arguments: Mapping[str, str]) -> tuple[Process, ...]:
         ArgumentError: Arguments contradict each other.
     """
     check_combination(arguments)
+    viewer = (
+        (processes.monitor(arguments), processes.rviz(arguments))
+        if arguments.get("use_rviz") == "true"
+        else ()
+    )
+    if stack == "monitor":
+        return viewer or (processes.monitor(arguments),)
     if stack == "record" and not arguments["task"]:
         raise ArgumentError("a recording needs a task, in words: task:='open drawer'")
     if stack == "twin":
@@ -41,12 +48,15 @@ def describe(stack: str, arguments: Mapping[str, str]) -> tuple[Process, ...]:
     supervisor = processes.supervisor(
         arguments, tuple(nodes), starts_by_itself=starts_by_itself(arguments)
     )
-    viewer = (processes.rviz(arguments),) if arguments["use_rviz"] == "true" else ()
-    return (*twin, *nodes, supervisor, *viewer)
+    is_described = arguments["use_description"] == "true"
+    description = (processes.description(arguments),) if is_described else ()
+    return (*twin, *nodes, *description, supervisor, *viewer)
 
 
 def check_combination(arguments: Mapping[str, str]) -> None:
     """Refuse arguments that contradict each other. Raises ArgumentError."""
+    if joins(arguments):
+        return
     robot = arguments["robot"]
     if robot != "sim" and not arguments["robot_ip"]:
         raise ArgumentError(f"robot:={robot} needs the address of the arm: robot_ip:=172.16.0.2")

@@ -1,5 +1,7 @@
 """The arguments of every stack, as `--show-args` lists them."""
 
+from collections.abc import Mapping
+
 from mail_bringup.arguments import Argument
 
 ROBOTS = ("sim", "panda", "fr3")
@@ -40,6 +42,17 @@ _ROBOT = (
         help="YAML of the arm's limits and watchdogs; auto is launch/config/arm.yaml",
     ),
     Argument(
+        name="calibration_dir",
+        default="auto",
+        help="folder of calibration results; auto is calibration/results/<robot>",
+    ),
+    Argument(
+        name="use_description",
+        default="true",
+        help="publish the robot's URDF and where its frames are",
+        choices=("true", "false"),
+    ),
+    Argument(
         name="use_rviz",
         default="false",
         help="show the robot's topics in RViz, where a ROS installation brings it",
@@ -50,6 +63,12 @@ _ROBOT = (
         default="auto",
         help="arm, home and start at once; auto does so on the twin only",
         choices=("auto", "true", "false"),
+    ),
+    Argument(
+        name="start_despite",
+        default="",
+        help="for experts: failures of mailctl doctor, with commas between, to start a real arm in "
+        "spite of; those about safety are refused in any case",
     ),
 )
 _RECORDER = (
@@ -121,10 +140,41 @@ _TELEOP = (
     _TELEOP_FILE,
     _TERMINAL,
 )
+_CALIBRATE = (
+    Argument(name="task", default="", help="not used; calibration is its own task"),
+    *_ROBOT,
+    Argument(
+        name="board",
+        default="table",
+        help="where the twin's calibration board is: on the table, in the hand, or nowhere",
+        choices=("table", "hand", "none"),
+    ),
+    _device(NO_DEVICE, "with which a person guides the arm from view to view"),
+    _TELEOP_FILE,
+    _TERMINAL,
+)
 _TWIN = (Argument(name="robot", default="sim", help=_ROBOT_HELP, choices=("sim",)), *_COMMON)
+_CAMERAS_FILE, _ARM_FILE, _USE_RVIZ = (
+    argument for argument in _ROBOT if argument.name in ("cameras_file", "arm_file", "use_rviz")
+)
+_MONITOR = (
+    Argument(name="robot", default="sim", help="what the running stack moves", choices=ROBOTS),
+    Argument(name="run_id", default="", help="which stack, if several run; see mailctl status"),
+    Argument(name="namespace", default="", help="ROS namespace of the running stack"),
+    _CAMERAS_FILE,
+    _ARM_FILE,
+    _USE_RVIZ,
+)
 STACKS: dict[str, tuple[Argument, ...]] = {
+    "calibrate": _CALIBRATE,
+    "monitor": _MONITOR,
     "policy": _POLICY,
     "record": (*_TELEOP, *_RECORDER),
     "teleop": _TELEOP,
     "twin": _TWIN,
 }
+
+
+def joins(arguments: Mapping[str, str]) -> bool:
+    """Whether a stack looks at one that runs already: it has no robot of its own."""
+    return "robot_ip" not in arguments

@@ -14,6 +14,8 @@ from std_srvs.srv import Trigger
 
 from mail_bringup.conversions import findings_to_msg
 from mail_bringup.diagnostics import StackView, findings
+from mail_ros.conversions import stamp_to_seconds
+from mail_ros.parameters import freeze_parameters
 
 _PERIOD_S = 1.0
 _BEAT_S = 0.05
@@ -29,6 +31,7 @@ _PARAMETERS: tuple[tuple[str, Any, str], ...] = (
 
 def declare_parameters(node: Node) -> dict[str, Any]:
     """Declare the supervisor's parameters on a node; return their values."""
+    freeze_parameters(node)
     values = {}
     for name, default, description in _PARAMETERS:
         descriptor = ParameterDescriptor(description=description, read_only=True)
@@ -72,7 +75,10 @@ class DiagnosticsReporter:
             arm_state=arm.state if arm else "",
             arm_cause=arm.cause if arm else "",
             may_move=bool(arm and arm.may_move),
-            policy_waiting_for=policy.waiting_for if policy else "its first heartbeat",
+            policy_waiting_for=policy.waiting_for if policy else "",
+            policy_heartbeat_age_s=(
+                self._operator.time_s() - stamp_to_seconds(policy.header.stamp) if policy else None
+            ),
         )
 
     def _publish(self) -> None:

@@ -99,7 +99,8 @@ def main(argv: Sequence[str]) -> int:
             terminal = Terminal([process.name for process in session.processes])
             terminal.say(
                 f"{name} stack {session.arguments['run_id']}: robot {session.arguments['robot']} "
-                f"at {session.arguments['robot_ip']}, ROS_DOMAIN_ID={session.domain_id}"
+                f"at {session.arguments.get('robot_ip', 'its own stack')}, "
+                f"ROS_DOMAIN_ID={session.domain_id}"
             )
             return watch(session, terminal, requested)
     except (ArgumentError, ClaimError) as error:

@@ -23,6 +23,7 @@ from mail_cameras.station import CameraStation
 from mail_policy.core.config import ConfigError, load_config
 from mail_policy.core.devices import CameraError
 from mail_policy.core.types import CameraFrame
+from mail_ros.parameters import freeze_parameters
 from mail_ros.running import ros_session, spin
 
 DIAGNOSTICS_PERIOD_S = 1.0
@@ -88,6 +89,7 @@ class CameraNode(LifecycleNode):
         parameter_overrides: list[Parameter] | None = None,
     ) -> None:
         super().__init__("camera", context=context, parameter_overrides=parameter_overrides)
+        freeze_parameters(self)
         for name, default, description in _PARAMETERS:
             descriptor = ParameterDescriptor(description=description, read_only=True)
             self.declare_parameter(name, default, descriptor)

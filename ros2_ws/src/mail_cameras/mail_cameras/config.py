@@ -1,5 +1,6 @@
 """Which cameras there are, as a strict YAML file."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -34,6 +35,8 @@ class HardwareSync(StrEnum):
 
 
 _POSITIVE = ("image_width", "image_height", "rate_hz", "max_age_s", "future_tolerance_s")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_LARGEST_SIDE_PX = 4096
 _POSITIVE_IF_GIVEN = ("exposure_us", "gain", "white_balance_k")
 # What only a device on the USB bus can do.
 _ONLY_REALSENSE = (*_POSITIVE_IF_GIVEN, "transport_latency_s")
@@ -115,6 +118,16 @@ class CameraConfig:
         for name in ("name", "frame_id"):
             if not getattr(self, name):
                 raise ValueError(f"{name} must not be empty")
+        # The name becomes part of topics and of files.
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(
+                f"name must be letters, digits and '_', at most 64, got {self.name[:100]!r}"
+            )
+        for name in ("image_width", "image_height"):
+            if getattr(self, name) > _LARGEST_SIDE_PX:
+                raise ValueError(
+                    f"{name} must be at most {_LARGEST_SIDE_PX}, got {getattr(self, name)}"
+                )
         if (self.driver is CameraKind.REALSENSE) != bool(self.serial):
             raise ValueError(
                 f"camera {self.name!r}: a realsense camera needs its serial (printed on it, or "

@@ -4,6 +4,7 @@ import ipaddress
 import math
 from dataclasses import dataclass, field, replace
 
+from mail_franka.ceilings import require_tight
 from mail_policy.core.action_schema import GRIPPER_CLOSE_BELOW_M, GRIPPER_OPEN_ABOVE_M
 from mail_policy.core.devices import HAND_FORCE_N, HAND_SPEED_M_S, HAND_WIDTH_M
 from mail_policy.core.motion.config import MotionConfig
@@ -192,7 +193,8 @@ class ArmConfig:
     def for_address(self, address: str) -> "ArmConfig":
         """Return the settings for a robot; those of a twin are used on loopback only.
 
-        Raises ValueError if a real robot would be left alone for too long.
+        Raises ValueError if a real robot would be left alone for too long, or if a setting is
+        looser than the code allows there.
         """
         if not is_loopback(address):
             if self.franky.dead_man_s > LONGEST_DEAD_MAN_S:
@@ -200,6 +202,7 @@ class ArmConfig:
                     f"franky.dead_man_s must be at most {LONGEST_DEAD_MAN_S} s on a robot, got "
                     f"{self.franky.dead_man_s}"
                 )
+            require_tight(self, ArmConfig())
             return self
         twin, motion = self.twin, self.motion
         admission = replace(

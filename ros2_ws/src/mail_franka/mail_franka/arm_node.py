@@ -40,6 +40,7 @@ from mail_policy.core.config import ConfigError
 from mail_policy.core.devices import DeviceError
 from mail_policy.core.motion.values import CommandName
 from mail_ros.conversions import seconds_to_stamp
+from mail_ros.parameters import freeze_parameters
 
 _LATCHED = QoSProfile(
     depth=1,
@@ -131,6 +132,7 @@ class ArmNode(LifecycleNode):
         **node_arguments: object,
     ) -> None:
         super().__init__("arm", parameter_overrides=parameter_overrides, **node_arguments)
+        freeze_parameters(self)
         for name, default, description in _PARAMETERS:
             descriptor = ParameterDescriptor(description=description, read_only=True)
             self.declare_parameter(name, default, descriptor)

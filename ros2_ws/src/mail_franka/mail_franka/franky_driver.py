@@ -14,6 +14,7 @@ import numpy as np
 
 from mail_franka.arm_config import FrankyConfig, is_loopback
 from mail_franka.franky_limits import limit_table
+from mail_franka.franky_wheels import describe_wheels
 from mail_policy.core.devices import ArmError
 from mail_policy.core.frames import Array
 from mail_policy.core.kinematics import transform_tcp_to_flange
@@ -45,8 +46,7 @@ _TOOL_TOLERANCE = 1e-3
 
 WHEELS = (
     "this franky wheel does not speak the robot's protocol; install the one of its server "
-    "version: FR3 5.9+ server 10 (PyPI franky-control), FR3 5.2-5.8 server 6-9, Panda 4.2.1+ "
-    "server 5 (franky 2.0.0+libfranka.0.9.2), Panda 4.0 server 4 (libfranka 0.8.0)"
+    f"version: {describe_wheels()}"
 )
 
 

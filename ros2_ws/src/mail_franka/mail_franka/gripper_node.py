@@ -27,6 +27,7 @@ from mail_franka.conversions import (
 from mail_franka.gripper_status import GripperPacer
 from mail_franka.gripper_values import GripperResult, GripperView, HandGoal
 from mail_franka.gripper_worker import GripperWorker
+from mail_ros.parameters import freeze_parameters
 
 _LATCHED = QoSProfile(
     depth=1,
@@ -76,6 +77,7 @@ class GripperNode(Node):
         # A launch file renames the process after its first node; this one keeps its name.
         own_name = ["--ros-args", "-r", "__node:=gripper"]
         super().__init__("gripper", cli_args=own_name, **node_arguments)
+        freeze_parameters(self)
         self._find_worker = find_worker
         self._errands: list[_Errand] = []
         self._pacer = GripperPacer()

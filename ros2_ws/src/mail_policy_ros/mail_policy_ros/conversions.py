@@ -15,9 +15,17 @@ from mail_policy.core.types import NUM_JOINTS, ActionChunk
 from mail_policy.inference.session import Lease
 from mail_ros.conversions import seconds_to_stamp, stamp_to_seconds
 
+# No camera that we know sends more. The type itself bounds neither side nor bytes.
+LARGEST_SIDE_PX = 4096
+
 
 def image_from_msg(msg: ImageMsg) -> NDArray[np.uint8]:
-    """Convert a picture. Raises ValueError if its fields do not fit together."""
+    """Convert a picture. Raises ValueError if it is too large or its fields do not fit together."""
+    if max(msg.height, msg.width) > LARGEST_SIDE_PX:
+        raise ValueError(
+            f"image must be at most {LARGEST_SIDE_PX} pixels high and wide, got "
+            f"{msg.width}x{msg.height}"
+        )
     if msg.encoding != "rgb8":
         raise ValueError(f"image encoding must be rgb8, got {msg.encoding!r}")
     expected = msg.height * msg.step

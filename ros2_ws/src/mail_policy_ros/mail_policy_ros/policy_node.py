@@ -31,6 +31,7 @@ from mail_policy_ros.conversions import (
 )
 from mail_policy_ros.policy_worker import PolicyWorker
 from mail_ros.conversions import stamp_to_seconds
+from mail_ros.parameters import freeze_parameters
 from mail_ros.running import ros_session, spin
 
 HEARTBEAT_PERIOD_S = 0.05
@@ -69,6 +70,7 @@ class PolicyNode(LifecycleNode):
         parameter_overrides: list[Parameter] | None = None,
     ) -> None:
         super().__init__("policy", context=context, parameter_overrides=parameter_overrides)
+        freeze_parameters(self)
         for name, default, description in _PARAMETERS:
             descriptor = ParameterDescriptor(description=description, read_only=True)
             self.declare_parameter(name, default, descriptor)

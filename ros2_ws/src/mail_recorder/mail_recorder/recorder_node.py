@@ -27,6 +27,7 @@ from mail_recorder.conversions import (
     streams_of,
 )
 from mail_recorder.recorder_desk import RecorderDesk
+from mail_ros.parameters import freeze_parameters
 from mail_ros.running import ros_session, spin
 
 _STATUS_PERIOD_S = 0.5
@@ -55,6 +56,7 @@ class RecorderNode(LifecycleNode):
         parameter_overrides: list[Parameter] | None = None,
     ) -> None:
         super().__init__("recorder", context=context, parameter_overrides=parameter_overrides)
+        freeze_parameters(self)
         for name, default, description in PARAMETERS:
             descriptor = ParameterDescriptor(description=description, read_only=True)
             self.declare_parameter(name, default, descriptor)

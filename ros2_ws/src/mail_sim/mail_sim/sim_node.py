@@ -15,6 +15,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
 from mail_policy.core.config import ConfigError, load_config
+from mail_ros.parameters import freeze_parameters
 from mail_ros.running import ros_session, spin
 from mail_sim.clock_pacer import ClockPacer
 from mail_sim.conversions import clock_to_msg, fill_check, fill_refusal
@@ -44,6 +45,7 @@ class SimNode(Node):
         parameter_overrides: list[Parameter] | None = None,
     ) -> None:
         super().__init__("twin", context=context, parameter_overrides=parameter_overrides)
+        freeze_parameters(self)
         for name, default, description in _PARAMETERS:
             descriptor = ParameterDescriptor(description=description, read_only=True)
             self.declare_parameter(name, default, descriptor)

@@ -13,6 +13,7 @@ from typing import Self
 from mail_policy.core.config import to_plain
 from mail_sim.child_process import ChildProcess, TwinError
 from mail_sim.world.address import AddressError, require_free
+from mail_sim.world.board_place import BoardPlace
 from mail_sim.world.graphics import GraphicsError, require_graphics
 from mail_sim.world.process_channel import Message
 from mail_sim.world.render_gate import RenderGateConfig
@@ -28,6 +29,7 @@ class TwinConfig:
     """How the twin runs.
 
     Attributes:
+        board: Where a calibration board is; the furniture makes room for it.
         cameras: Cameras of the scene to render.
         image_height: Rows of a picture.
         image_width: Columns of a picture.
@@ -37,6 +39,7 @@ class TwinConfig:
         renderer_niceness: Scheduling niceness of the renderer.
     """
 
+    board: BoardPlace = BoardPlace.NONE
     cameras: tuple[str, ...] = ("agentview", "wrist")
     image_height: int = 256
     image_width: int = 256
@@ -151,7 +154,11 @@ class Twin:
 
     def _physics_settings(self) -> Message:
         gate = self._config.render_gate if self._config.lockstep_rendering else None
-        return {"address": self.robot_ip, "render_gate": to_plain(gate)}
+        return {
+            "address": self.robot_ip,
+            "render_gate": to_plain(gate),
+            "board": self._config.board,
+        }
 
     def _renderer_settings(self) -> Message:
         return {

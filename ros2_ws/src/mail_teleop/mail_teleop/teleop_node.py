@@ -21,6 +21,7 @@ from rclpy.timer import Timer
 from mail_policy.core.config import ConfigError, load_config
 from mail_policy.core.device_thread import DeviceThread
 from mail_policy.core.types import TeleopCommand
+from mail_ros.parameters import freeze_parameters
 from mail_ros.running import ros_session, spin
 from mail_teleop.config import SwitchKind, TeleopConfig
 from mail_teleop.conversions import (
@@ -62,6 +63,7 @@ class TeleopNode(LifecycleNode):
         parameter_overrides: list[Parameter] | None = None,
     ) -> None:
         super().__init__("teleop", context=context, parameter_overrides=parameter_overrides)
+        freeze_parameters(self)
         for name, description in _PARAMETERS:
             descriptor = ParameterDescriptor(description=description, read_only=True)
             self.declare_parameter(name, "", descriptor)

@@ -30,13 +30,30 @@ def choose_graphics() -> None:
 def require_graphics() -> None:
     """Raise GraphicsError if pictures cannot be rendered."""
     backend = os.environ.get("MUJOCO_GL", "egl")
-    if backend in _LIBRARIES and _can_load(_LIBRARIES[backend]):
-        return
     if backend in ("disable", "disabled", "off", "false", "0"):
         raise GraphicsError(
-            f"cannot render pictures: {_LIBRARIES['egl']} is missing or MUJOCO_GL={backend}. "
-            f"Install it with: {_INSTALL['egl']}; then run again with MUJOCO_GL=egl or unset"
+            f"cannot render pictures: {_LIBRARIES['egl']} is missing or MUJOCO_GL={backend}; "
+            f"run: {_INSTALL['egl']}; then run again with MUJOCO_GL=egl or unset"
         )
+    if backend in _LIBRARIES and not _can_load(_LIBRARIES[backend]):
+        raise GraphicsError(
+            f"cannot render pictures: {_LIBRARIES[backend]} is missing; run: {_INSTALL[backend]}"
+        )
+    if backend == "egl" and not _egl_finds_a_device():
+        raise GraphicsError(f"cannot render pictures: EGL finds no device; run: {_INSTALL['egl']}")
+
+
+def _egl_finds_a_device() -> bool:
+    egl = ctypes.CDLL(_LIBRARIES["egl"])
+    egl.eglGetProcAddress.restype = ctypes.c_void_p
+    address = egl.eglGetProcAddress(b"eglQueryDevicesEXT")
+    if not address:
+        return False
+    query = ctypes.CFUNCTYPE(
+        ctypes.c_uint, ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int)
+    )(address)
+    count = ctypes.c_int(0)
+    return bool(query(0, None, ctypes.byref(count))) and count.value > 0
 
 
 def _can_load(library: str) -> bool:

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 from franky_sim.mujoco_simulator import MujocoSimulator
 
+from calibration.board import BoardConfig
 from mail_policy.core.kinematics import HOME_JOINT_POSITIONS
+from mail_sim.world.board_place import BoardPlace
+from mail_sim.world.calibration_scene import set_up_board
 from mail_sim.world.fci_server import (
     JOINT_DAMPING_NMS_RAD,
     JOINT_STIFFNESS_NM_RAD,
@@ -40,6 +43,7 @@ class FciProcessConfig:
         snapshot_fd: Memory of the snapshots, still empty.
         event_fd: Event counter that wakes the renderer.
         render_gate: How to wait for pictures; None never waits.
+        board: Where a calibration board is.
     """
 
     address: str
@@ -47,6 +51,7 @@ class FciProcessConfig:
     snapshot_fd: int
     event_fd: int
     render_gate: RenderGateConfig | None
+    board: BoardPlace
 
 
 def raise_priority() -> bool:
@@ -68,6 +73,7 @@ def serve(config: FciProcessConfig, channel: Channel) -> None:
             kv=JOINT_DAMPING_NMS_RAD,
         )
         furnish(simulator)
+        set_up_board(simulator.scene, config.board, BoardConfig())
         xml = ET.tostring(simulator.scene, encoding="unicode")
         stages: list[Stage] = []
         server = LockstepServer(simulator, config.address, lambda: stages[0].after_step())
