@@ -20,10 +20,10 @@ BIN := $(VENV)/bin
 
 # apt's ROS and the wheels must never meet in one environment.
 ifdef ROS_DISTRO
-EXTRAS := sim,robot,teleop,formats,train,dev
+EXTRAS := sim,robot,teleop,formats,train,monitor,dev
 ENVIRONMENT := source ros2_ws/install/setup.bash;
 else
-EXTRAS := ros,sim,robot,teleop,formats,train,dev
+EXTRAS := ros,sim,robot,teleop,formats,train,monitor,dev
 ENVIRONMENT := export AMENT_PREFIX_PATH=$(abspath $(VENV));
 endif
 

@@ -43,8 +43,8 @@ class SimulatedCamera:
         return CameraIntrinsics(
             focal_x_px=focal_px,
             focal_y_px=focal_px,
-            centre_x_px=self._config.image_width / 2,
-            centre_y_px=self._config.image_height / 2,
+            centre_x_px=(self._config.image_width - 1) / 2,
+            centre_y_px=(self._config.image_height - 1) / 2,
         )
 
     def read(self, timeout_s: float) -> CameraFrame | None:

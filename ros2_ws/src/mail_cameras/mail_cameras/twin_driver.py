@@ -50,13 +50,13 @@ class TwinCamera:
 
     @property
     def intrinsics(self) -> CameraIntrinsics:
-        """The pinhole of the rendered picture."""
+        """The pinhole of the rendered picture; the middle of the first pixel is (0, 0)."""
         camera = self._frames.camera
         return CameraIntrinsics(
             focal_x_px=camera.focal_length_px,
             focal_y_px=camera.focal_length_px,
-            centre_x_px=camera.layout.image_width / 2,
-            centre_y_px=camera.layout.image_height / 2,
+            centre_x_px=(camera.layout.image_width - 1) / 2,
+            centre_y_px=(camera.layout.image_height - 1) / 2,
         )
 
     def read(self, timeout_s: float) -> CameraFrame | None:

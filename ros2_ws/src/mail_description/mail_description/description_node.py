@@ -25,6 +25,7 @@ from mail_description.urdf import urdf_text
 from mail_franka.conversions import decoded
 from mail_policy.core.robot_limits import RobotType
 from mail_ros.conversions import stamp_to_seconds
+from mail_ros.parameters import freeze_parameters
 from mail_ros.running import ros_session, spin
 
 _DIAGNOSTICS_PERIOD_S = 1.0
@@ -67,6 +68,7 @@ class DescriptionNode(Node):
             ).value
             for name, default, description in _PARAMETERS
         }
+        freeze_parameters(self)
         robot_type = RobotType(given["robot_type"])
         cameras = named_cameras(given["cameras"], given["camera_frames"], given["camera_serials"])
         mounts, self._camera_findings = camera_mounts(

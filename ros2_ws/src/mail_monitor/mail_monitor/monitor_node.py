@@ -28,6 +28,7 @@ from mail_policy.core.config import load_config
 from mail_policy.core.robot_limits import RobotType
 from mail_policy_ros.conversions import joints_from_msg
 from mail_ros.conversions import stamp_to_seconds
+from mail_ros.parameters import freeze_parameters
 
 _LATCHED = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
@@ -70,6 +71,7 @@ class MonitorNode(Node):
         for name, default, description in _PARAMETERS:
             descriptor = ParameterDescriptor(description=description, read_only=True)
             values[name] = self.declare_parameter(name, default, descriptor).value
+        freeze_parameters(self)
         motion = load_config(ArmConfig, Path(values["arm_file"])).motion
         self.envelope = motion.envelope
         self.cameras = tuple(values["cameras"])
