@@ -126,6 +126,7 @@ class Plan:
                 for task in self.tasks
             },
             "latency_steps": self.latency_steps,
-            "vary": self.vary,
+            # Left out where there is none: logs from before it was a choice can go on.
+            **({"vary": self.vary} if self.vary else {}),
             "stages": list(self.stages),
         }

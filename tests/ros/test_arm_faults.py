@@ -194,7 +194,7 @@ def test_a_robot_of_another_version_is_refused_by_name(tmp_path: Path) -> None:
         rig.robot.set_server_version(5)
         assert rig.operator.wait_for_node("arm", 30.0)
         assert not rig.operator.change_state("arm", "configure", 30.0)
-        assert "Panda 4.2.1+ server 5" in rig.said()
+        assert "Panda 4.2.1+ (server 5)" in rig.said()
         rig.robot.set_server_version(None)
         rig.bring_up()
 
