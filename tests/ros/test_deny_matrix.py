@@ -190,13 +190,16 @@ class Foreigner:
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArmRig]:
-    with ArmRig(tmp_path_factory.mktemp("rig"), slowdown=2.0) as rig:
+    with ArmRig(tmp_path_factory.mktemp("rig")) as rig:
         rig.arm()
         yield rig
 
 
 @pytest.fixture
 def foreigner(rig: ArmRig) -> Iterator[Foreigner]:
+    if rig.state == "fault":
+        rig.operator.trigger("arm/recover")
+        rig.wait_for("idle")
     if rig.state != "ready":
         rig.operator.trigger("arm/resume" if rig.state == "stopped" else "arm/arm")
         rig.wait_for("ready")
