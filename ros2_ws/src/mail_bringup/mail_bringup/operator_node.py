@@ -16,8 +16,10 @@ from rclpy.context import Context
 from rclpy.experimental import EventsExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import qos_profile_sensor_data
 from std_srvs.srv import Trigger
+
+from mail_ros.qos import LATCHED
 
 ANSWER_LIMIT_S = 10.0
 HOMING_LIMIT_S = 120.0
@@ -33,9 +35,6 @@ _TRANSITIONS = {
     "configure": Transition.TRANSITION_CONFIGURE,
     "activate": Transition.TRANSITION_ACTIVATE,
 }
-_LATCHED = QoSProfile(
-    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
-)
 
 
 class OperatorError(RuntimeError):
@@ -96,7 +95,7 @@ class Operator:
             namespace=self._namespace or None,
             parameter_overrides=self._overrides,
         )
-        self.node.create_subscription(ArmState, "arm/state", self._on_arm_state, _LATCHED)
+        self.node.create_subscription(ArmState, "arm/state", self._on_arm_state, LATCHED)
         self.node.create_subscription(
             PolicyStatus, "policy/status", self._on_policy_status, qos_profile_sensor_data
         )

@@ -11,7 +11,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
@@ -26,12 +26,10 @@ from mail_franka.conversions import decoded
 from mail_policy.core.robot_limits import RobotType
 from mail_ros.conversions import stamp_to_seconds
 from mail_ros.parameters import freeze_parameters
+from mail_ros.qos import LATCHED
 from mail_ros.running import ros_session, spin
 
 _DIAGNOSTICS_PERIOD_S = 1.0
-_LATCHED = QoSProfile(
-    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
-)
 # What tf2's listeners expect.
 _TRANSFORMS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 _PARAMETERS: tuple[tuple[str, Any, str], ...] = (
@@ -95,7 +93,7 @@ class DescriptionNode(Node):
         self._log_cameras()
 
     def _latch(self, kind: type, topic: str, msg: Any) -> Any:
-        publisher = self.create_publisher(kind, topic, _LATCHED)
+        publisher = self.create_publisher(kind, topic, LATCHED)
         publisher.publish(msg)
         return publisher
 

@@ -16,7 +16,7 @@ from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState as JointStateMsg
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
@@ -41,12 +41,8 @@ from mail_policy.core.devices import DeviceError
 from mail_policy.core.motion.values import CommandName
 from mail_ros.conversions import seconds_to_stamp
 from mail_ros.parameters import freeze_parameters
+from mail_ros.qos import LATCHED
 
-_LATCHED = QoSProfile(
-    depth=1,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
 _COMMAND = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 _EVENTS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 _REQUESTS = ("arm", "disarm", "recover", "home", "stop", "resume", "estop", "reset_estop")
@@ -160,7 +156,7 @@ class ArmNode(LifecycleNode):
         self.get_logger().info(f"connected to the {robot_type} at {address}")
         publish = self.create_lifecycle_publisher
         self._joints_publisher = publish(JointStateMsg, "joint_states", _EVENTS)
-        self._state_publisher = publish(ArmStateMsg, "arm/state", _LATCHED)
+        self._state_publisher = publish(ArmStateMsg, "arm/state", LATCHED)
         self._admission_publisher = publish(AdmissionMsg, "arm/admission", _EVENTS)
         self._answering = [
             self.create_service(Trigger, f"arm/{name}", partial(self._on_request, name))

@@ -15,7 +15,6 @@ from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_srvs.srv import Trigger
 
 from mail_franka.conversions import (
@@ -28,12 +27,8 @@ from mail_franka.gripper_status import GripperPacer
 from mail_franka.gripper_values import GripperResult, GripperView, HandGoal
 from mail_franka.gripper_worker import GripperWorker
 from mail_ros.parameters import freeze_parameters
+from mail_ros.qos import LATCHED
 
-_LATCHED = QoSProfile(
-    depth=1,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
 _ACTIONS = (
     ("gripper_action", GripperCommand),
     ("move", Move),
@@ -81,7 +76,7 @@ class GripperNode(Node):
         self._find_worker = find_worker
         self._errands: list[_Errand] = []
         self._pacer = GripperPacer()
-        self._publisher = self.create_publisher(GripperStateMsg, "gripper/state", _LATCHED)
+        self._publisher = self.create_publisher(GripperStateMsg, "gripper/state", LATCHED)
         self.create_service(Trigger, "gripper/stop", self._on_stop)
         self._servers = [
             ActionServer(

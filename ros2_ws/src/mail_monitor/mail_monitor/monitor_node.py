@@ -14,7 +14,7 @@ from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo as CameraInfoMsg
 from sensor_msgs.msg import JointState as JointStateMsg
 
@@ -29,10 +29,8 @@ from mail_policy.core.robot_limits import RobotType
 from mail_policy_ros.conversions import joints_from_msg
 from mail_ros.conversions import stamp_to_seconds
 from mail_ros.parameters import freeze_parameters
+from mail_ros.qos import LATCHED
 
-_LATCHED = QoSProfile(
-    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
-)
 _PARAMETERS: tuple[tuple[str, Any, str], ...] = (
     ("arm_file", "", "YAML of the arm's limits, for example launch/config/arm.yaml"),
     ("robot_type", "fr3", "arm model, fer or fr3"),
@@ -85,7 +83,7 @@ class MonitorNode(Node):
 
     def _listen(self) -> None:
         for kind, topic, name, take, qos in (
-            (ArmStateMsg, "arm/state", ARM, self._take_arm, _LATCHED),
+            (ArmStateMsg, "arm/state", ARM, self._take_arm, LATCHED),
             (JointStateMsg, "joint_states", JOINTS, self._take_joints, qos_profile_sensor_data),
             (PolicyStatusMsg, "policy/status", POLICY, self._take_policy, qos_profile_sensor_data),
             (ActionChunkMsg, "policy/action_chunk", CHUNK, self._take_chunk, 1),

@@ -11,7 +11,7 @@ from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.context import Context
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import Image as ImageMsg
 from sensor_msgs.msg import JointState as JointStateMsg
 
@@ -32,14 +32,10 @@ from mail_policy_ros.conversions import (
 from mail_policy_ros.policy_worker import PolicyWorker
 from mail_ros.conversions import stamp_to_seconds
 from mail_ros.parameters import freeze_parameters
+from mail_ros.qos import LATCHED
 from mail_ros.running import ros_session, spin
 
 HEARTBEAT_PERIOD_S = 0.05
-_LATCHED = QoSProfile(
-    depth=1,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
 _COMMAND = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 _PARAMETERS = (
     ("checkpoint", "open_top_drawer", "name of a shipped checkpoint, or path of a folder"),
@@ -120,7 +116,7 @@ class PolicyNode(LifecycleNode):
             self.create_subscription(
                 JointStateMsg, "joint_states", self._on_joints, qos_profile_sensor_data
             ),
-            self.create_subscription(ArmStateMsg, "arm/state", self._on_arm_state, _LATCHED),
+            self.create_subscription(ArmStateMsg, "arm/state", self._on_arm_state, LATCHED),
         ]
         self._timer = self.create_timer(HEARTBEAT_PERIOD_S, self._on_heartbeat)
         return super().on_activate(state)

@@ -14,7 +14,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.context import Context
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from std_srvs.srv import Trigger
 
@@ -28,10 +28,10 @@ from mail_recorder.conversions import (
 )
 from mail_recorder.recorder_desk import RecorderDesk
 from mail_ros.parameters import freeze_parameters
+from mail_ros.qos import LATCHED
 from mail_ros.running import ros_session, spin
 
 _STATUS_PERIOD_S = 0.5
-_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class RecorderNode(LifecycleNode):
@@ -71,7 +71,7 @@ class RecorderNode(LifecycleNode):
             self.get_logger().error(f"stays unconfigured: {error}")
             return TransitionCallbackReturn.FAILURE
         self._desk, self._shown = RecorderDesk(self._config), ""
-        self._status = self.create_publisher(RecorderStatus, "recorder/status", _LATCHED)
+        self._status = self.create_publisher(RecorderStatus, "recorder/status", LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
         recorder = self._desk.recorder
         self._offers = [

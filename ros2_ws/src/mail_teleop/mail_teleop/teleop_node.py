@@ -15,13 +15,14 @@ from rclpy.client import Client
 from rclpy.context import Context
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.timer import Timer
 
 from mail_policy.core.config import ConfigError, load_config
 from mail_policy.core.device_thread import DeviceThread
 from mail_policy.core.types import TeleopCommand
 from mail_ros.parameters import freeze_parameters
+from mail_ros.qos import LATCHED
 from mail_ros.running import ros_session, spin
 from mail_teleop.config import SwitchKind, TeleopConfig
 from mail_teleop.conversions import (
@@ -38,9 +39,6 @@ from mail_teleop.station import TeleopStation
 
 DIAGNOSTICS_PERIOD_S = 0.5
 _COMMAND = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-_LATCHED = QoSProfile(
-    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
-)
 _PARAMETERS = (
     ("config_file", "YAML file of a TeleopConfig, for example launch/config/teleop_keyboard.yaml"),
     ("task", "sentence under which episodes are recorded"),
@@ -166,7 +164,7 @@ class TeleopNode(LifecycleNode):
             (ArmStateMsg, "arm/state", self._on_arm_state),
             (GripperStateMsg, "gripper/state", self._on_gripper_state),
         ):
-            subscription = self.create_subscription(kind, topic, callback, _LATCHED)
+            subscription = self.create_subscription(kind, topic, callback, LATCHED)
             self._owned.append((self.destroy_subscription, subscription))
 
     def _open_services(self) -> None:
